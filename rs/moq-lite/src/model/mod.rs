@@ -1,0 +1,1 @@
+//! Broadcasts, tracks, groups and frames: pure state, with the time handed in.
