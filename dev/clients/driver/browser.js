@@ -1,0 +1,91 @@
+/** Chromium as a place for the roles: every role has a page of its own. */
+
+import "./node-globals.js";
+
+import { createServer } from "node:http";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { chromium } from "playwright-core";
+
+const { METHODS } = await import("../roles/host.js");
+
+/** Where Debian puts it; `CHROMIUM` names another. */
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
+
+/** No sandbox: the tests run as root in containers, and load nothing but their own pages. The rest keeps it off the network. */
+const FLAGS = [
+  "--headless=new",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+const HTML = `<!doctype html><meta charset="utf-8"><title>moq</title><script type="module" src="/roles.js"></script>`;
+
+/** Starts the one browser of a run and the server of its page. */
+export async function startBrowser() {
+  const bundle = await build({
+    entryPoints: [fileURLToPath(new URL("../page/roles.js", import.meta.url))],
+    bundle: true,
+    format: "esm",
+    write: false,
+    logLevel: "error",
+  });
+  const script = bundle.outputFiles[0].contents;
+  const server = createServer((request, response) => {
+    const isScript = request.url === "/roles.js";
+    response.setHeader("content-type", isScript ? "text/javascript" : "text/html");
+    response.end(isScript ? script : HTML);
+  }).listen(0, "localhost");
+  await once(server, "listening");
+  const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS });
+  const url = `http://localhost:${server.address().port}/`;
+
+  return {
+    version: browser.version(),
+    /** The roles, on behalf of one test; `close` closes its pages. `hasWebTransport: false` takes it away from them. */
+    place: (options) => browserPlace(browser, url, options),
+    async close() {
+      await browser.close();
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
+
+async function browserPlace(browser, url, { hasWebTransport = true } = {}) {
+  const context = await browser.newContext();
+  if (!hasWebTransport) await context.addInitScript(() => delete globalThis.WebTransport);
+  const errors = [];
+  const openPage = async () => {
+    const page = await context.newPage();
+    page.on("pageerror", (error) => errors.push(String(error.stack ?? error)));
+    await page.goto(url);
+    await page.waitForFunction(() => globalThis.host);
+    return page;
+  };
+  const call = (page, name, ...args) => page.evaluate(([name, args]) => globalThis.host[name](...args), [name, args]);
+  const role = async (kind, options) => {
+    const page = await openPage();
+    await call(page, "open", kind, options);
+    return {
+      ...Object.fromEntries(METHODS[kind].map((method) => [method, (...args) => call(page, "call", method, ...args)])),
+      /** What this page has sent so far: see `page/meter.js`. */
+      sent: () => call(page, "sent"),
+      /** Closes the page as a person does. */
+      leave: () => page.close(),
+    };
+  };
+  return {
+    publisher: (options) => role("publisher", options),
+    viewer: (options) => role("viewer", options),
+    joins: async (options, count) => call(await openPage(), "joins", options, count),
+    /** What went wrong in the pages without anybody having waited for it. */
+    errors,
+    close: () => context.close(),
+  };
+}

@@ -1,0 +1,16 @@
+/** What the packages expect of a browser and Node 20 lacks, and where their chatter goes. Imported for its effect, before the packages. */
+
+import { WebSocket } from "ws";
+
+globalThis.WebSocket ??= WebSocket;
+
+Promise.withResolvers ??= function withResolvers() {
+  const deferred = {};
+  deferred.promise = new Promise((resolve, reject) => Object.assign(deferred, { resolve, reject }));
+  return deferred;
+};
+
+// The packages tell the console about every stream. `CLIENT_LOG=1` lets them.
+if (!process.env.CLIENT_LOG) {
+  for (const level of ["debug", "log", "info", "warn", "error"]) console[level] = () => {};
+}

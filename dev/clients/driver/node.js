@@ -1,0 +1,61 @@
+/** Node as a place for the roles: every role has a thread of its own, and speaks WebSocket. */
+
+import { Worker } from "node:worker_threads";
+import "./node-globals.js";
+
+const { METHODS } = await import("../roles/host.js");
+
+/** The roles, on behalf of one test; `close` ends what the test left running. */
+export function nodePlace() {
+  const threads = [];
+  const start = () => {
+    const thread = new Thread();
+    threads.push(thread);
+    return thread;
+  };
+  const role = async (kind, options) => {
+    const thread = start();
+    await thread.call("open", kind, options);
+    return Object.fromEntries(METHODS[kind].map((method) => [method, (...args) => thread.call("call", method, ...args)]));
+  };
+  return {
+    publisher: (options) => role("publisher", options),
+    viewer: (options) => role("viewer", options),
+    joins: (options, count) => start().call("joins", options, count),
+    close: async () => void (await Promise.all(threads.map((thread) => thread.end()))),
+  };
+}
+
+class Thread {
+  #worker = new Worker(new URL("worker.js", import.meta.url));
+  #calls = new Map();
+  #lastId = 0;
+
+  constructor() {
+    this.#worker.on("message", ({ id, value, error }) => {
+      const { resolve, reject } = this.#calls.get(id);
+      this.#calls.delete(id);
+      if (error) reject(new Error(error));
+      else resolve(value);
+    });
+    this.#worker.on("error", (error) => this.#giveUp(error));
+    this.#worker.on("exit", () => this.#giveUp(new Error("the thread has ended")));
+  }
+
+  call(name, ...args) {
+    const { promise, resolve, reject } = Promise.withResolvers();
+    const id = ++this.#lastId;
+    this.#calls.set(id, { resolve, reject });
+    this.#worker.postMessage({ id, name, args });
+    return promise;
+  }
+
+  end() {
+    return this.#worker.terminate();
+  }
+
+  #giveUp(error) {
+    for (const { reject } of this.#calls.values()) reject(error);
+    this.#calls.clear();
+  }
+}

@@ -1,0 +1,80 @@
+/** `@moq/net` behind the face that `publisher.js` and `viewer.js` know; `lite.js` is its twin. */
+
+import * as Moq from "@moq/net";
+
+/** How long this package's viewers accept a group that is not the newest, in milliseconds: long, so that a gap is a loss. */
+const LATENCY_MAX_MS = 5_000;
+
+/** Opens a session. The package tries WebTransport, then WebSocket, and is left to itself in that. */
+export async function connect(url) {
+  const connection = await Moq.Connection.connect(new URL(url));
+  return {
+    connection,
+    version: connection.version,
+    transport: connection.transport,
+    closed: connection.closed,
+    close: () => connection.close(),
+  };
+}
+
+/** Publishes `path`; `serve(sink)` is called each time the relay asks for a track. */
+export function publish({ connection }, path, serve) {
+  const broadcast = new Moq.Broadcast.Producer();
+  connection.publish(Moq.Path.from(path), broadcast);
+  void (async () => {
+    for (let request = await broadcast.requested(); request; request = await broadcast.requested()) {
+      serve(new Sink(request.accept({ latencyMax: LATENCY_MAX_MS })));
+    }
+  })();
+  return { close: () => broadcast.close() };
+}
+
+/** One track on its way to the relay. */
+class Sink {
+  #track;
+  #group;
+
+  constructor(track) {
+    this.#track = track;
+    this.name = track.name;
+    void track.unused().then(() => track.close());
+  }
+
+  get isClosed() {
+    return this.#track.closed.peek() !== undefined;
+  }
+
+  startGroup(sequence) {
+    this.#group = new Moq.Group.Producer(sequence);
+    this.#track.writeGroup(this.#group);
+  }
+
+  writeFrame(payload, timestampMs) {
+    this.#group.writeFrame({ payload, timestamp: Moq.Time.Timestamp.fromMillis(timestampMs) });
+  }
+
+  endGroup() {
+    this.#group.close();
+  }
+}
+
+/** Subscribes to a track of a broadcast that has been announced. */
+export function subscribe({ connection }, path, track) {
+  const broadcast = connection.consume(Moq.Path.from(path));
+  const subscriber = broadcast.track(track).subscribe({ latencyMax: LATENCY_MAX_MS });
+  return {
+    async nextGroup() {
+      const group = await subscriber.recvGroup();
+      return group && { sequence: group.sequence, nextFrame: async () => (await group.readFrame())?.payload };
+    },
+    close() {
+      subscriber.close();
+      broadcast.close();
+    },
+  };
+}
+
+/** The announcements under `prefix`: `next()` gives `{ path, active }`, paths relative to the prefix. */
+export function announced({ connection }, prefix) {
+  return connection.announced(Moq.Path.from(prefix));
+}

@@ -1,0 +1,196 @@
+/** The watching role: follows one track and checks every byte of it. */
+
+import { SOON_MS, within } from "./deadline.js";
+import { faultIn, framesPerGroup } from "./frames.js";
+import { packages } from "./packages.js";
+
+export class Viewer {
+  #options;
+  #session;
+  #announcements;
+  #subscription;
+  /** What has come of each group, by its sequence, in order of arrival. */
+  #groups = new Map();
+  #faults = [];
+  #firstFrameMs;
+  #bytes = 0;
+  #announced = 0;
+  #waiting = new Set();
+
+  /**
+   * Connects and follows the broadcast: subscribes whenever it is announced, lets go when it is withdrawn.
+   *
+   * `options` as for a publisher: `package`, `url`, `path`, `track`, `profile`.
+   */
+  static async open(options) {
+    const viewer = new Viewer();
+    viewer.#options = options;
+    viewer.#session = await packages[options.package].connect(options.url);
+    viewer.#announcements = packages[options.package].announced(viewer.#session, options.path);
+    void viewer.#follow();
+    return viewer;
+  }
+
+  /** Resolves when this group, or a newer one, has come whole. */
+  wholeGroup(sequence) {
+    return this.#until(
+      () => [...this.#groups].some(([group, { isWhole }]) => isWhole && group >= sequence),
+      () => `group ${sequence} or newer, whole`,
+    );
+  }
+
+  /** Resolves when this many groups have come whole. */
+  wholeGroups(count) {
+    return this.#until(
+      () => this.#wholeGroups().length >= count,
+      () => `${count} whole groups`,
+    );
+  }
+
+  /** Resolves when this many frames of this one group have come. */
+  framesOf(sequence, count) {
+    return this.#until(
+      () => (this.#groups.get(sequence)?.frames ?? 0) >= count,
+      () => `${count} frames of group ${sequence}`,
+    );
+  }
+
+  /** Reads nothing, and lets nothing else in this page or process read, for so many milliseconds. */
+  stall(ms) {
+    const until = performance.now() + ms;
+    while (performance.now() < until);
+  }
+
+  /**
+   * What has been seen so far. `missing`: sequences never seen between the first and the last whole group; `broken`: groups in
+   * that range that were given up in the middle; `faults`: anything that must never happen.
+   */
+  report() {
+    const whole = this.#wholeGroups();
+    const [first, last] = [Math.min(...whole), Math.max(...whole)];
+    const missing = [];
+    const broken = [];
+    for (let sequence = first; sequence <= last; sequence++) {
+      const group = this.#groups.get(sequence);
+      if (!group) missing.push(sequence);
+      else if (group.error) broken.push(sequence);
+    }
+    return {
+      version: this.#session.version,
+      transport: this.#session.transport,
+      firstGroup: [...this.#groups.keys()][0],
+      groups: whole.length,
+      frames: [...this.#groups.values()].reduce((sum, { frames }) => sum + frames, 0),
+      bytes: this.#bytes,
+      announced: this.#announced,
+      firstFrameMs: this.#firstFrameMs,
+      missing,
+      broken,
+      faults: this.#faults,
+    };
+  }
+
+  /** Leaves as a closed page does. */
+  close() {
+    this.#session.close();
+  }
+
+  async #follow() {
+    for (let event = await this.#announcements.next(); event; event = await this.#announcements.next()) {
+      if (event.path !== "") continue;
+      this.#subscription?.close();
+      this.#subscription = undefined;
+      if (event.active) {
+        this.#announced++;
+        void this.#subscribe();
+      }
+    }
+  }
+
+  async #subscribe() {
+    const asked = performance.now();
+    const { package: name, path, track } = this.#options;
+    const subscription = packages[name].subscribe(this.#session, path, track);
+    this.#subscription = subscription;
+    try {
+      for (let group = await subscription.nextGroup(); group; group = await subscription.nextGroup()) {
+        void this.#read(group, asked);
+      }
+    } catch (error) {
+      // A subscription ends with an error when its publisher goes away; the next announcement starts another.
+      this.#changed();
+    }
+  }
+
+  async #read(group, asked) {
+    if (this.#groups.has(group.sequence)) this.#fault(`group ${group.sequence} came twice`);
+    const seen = { frames: 0, isWhole: false, error: undefined };
+    this.#groups.set(group.sequence, seen);
+    const total = framesPerGroup(this.#options.profile);
+    try {
+      for (let payload = await group.nextFrame(); payload; payload = await group.nextFrame()) {
+        this.#firstFrameMs ??= performance.now() - asked;
+        this.#bytes += payload.length;
+        const fault = faultIn(payload, this.#options.profile, group.sequence, seen.frames);
+        if (fault) this.#fault(fault);
+        seen.frames++;
+        this.#changed();
+      }
+      seen.isWhole = seen.frames === total;
+      if (!seen.isWhole) this.#fault(`group ${group.sequence} finished after ${seen.frames} of ${total} frames`);
+    } catch (error) {
+      seen.error = String(error);
+    }
+    this.#changed();
+  }
+
+  #fault(text) {
+    if (this.#faults.length < 10) this.#faults.push(text);
+  }
+
+  #wholeGroups() {
+    return [...this.#groups].filter(([, { isWhole }]) => isWhole).map(([sequence]) => sequence);
+  }
+
+  async #until(test, what) {
+    const { promise, resolve } = Promise.withResolvers();
+    const waiter = { test, resolve };
+    this.#waiting.add(waiter);
+    this.#changed();
+    try {
+      await within(SOON_MS, promise, () => `${what()}; seen so far: ${JSON.stringify(this.report())}`);
+    } finally {
+      this.#waiting.delete(waiter);
+    }
+  }
+
+  #changed() {
+    for (const { test, resolve } of this.#waiting) if (test()) resolve();
+  }
+}
+
+/**
+ * How long the first frame takes after subscribing, in milliseconds, for so many viewers one after the other, each on a session of
+ * its own so that nothing is served from the page itself. The broadcast must be there.
+ */
+export async function joins(options, count) {
+  const { package: name, url, path, track, profile } = options;
+  const times = [];
+  while (times.length < count) {
+    const session = await packages[name].connect(url);
+    const asked = performance.now();
+    const subscription = packages[name].subscribe(session, path, track);
+    const first = async () => {
+      const group = await subscription.nextGroup();
+      if (!group) throw new Error("the subscription ended before its first group");
+      return { group: group.sequence, payload: await group.nextFrame() };
+    };
+    const { group, payload } = await within(SOON_MS, first(), () => `the first frame of join ${times.length + 1}`);
+    times.push(performance.now() - asked);
+    const fault = payload ? faultIn(payload, profile, group, 0) : `group ${group} has no frame`;
+    if (fault) throw new Error(fault);
+    // Leaves as a closed page does. (@moq/lite fails on bytes that arrive for a subscription it has closed by itself.)
+    session.close();
+  }
+  return times;
+}
