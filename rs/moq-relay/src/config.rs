@@ -1,0 +1,276 @@
+//! What the options settle to: every value has its default, contradictions are refused, nothing is optional that is needed.
+//!
+//! Pure: no file is read and no name looked up here. All that is wrong is reported at once.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use moq_proto::{Path, Version};
+
+use crate::options::{
+    Address, AuthOptions, CacheOptions, Capacity, Format, Level, LogOptions, Options, PublicOptions, QuicOptions, ServerOptions,
+    TlsOptions, WebOptions,
+};
+
+/// The least that hyper accepts for the head of a request, in bytes.
+const HEADER_BYTES_MIN: usize = 8192;
+
+/// The whole configuration, settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub log: LogConfig,
+    pub server: ServerConfig,
+    pub web: WebConfig,
+    pub auth: AuthConfig,
+    pub cache: CacheConfig,
+}
+
+/// `[log]`, settled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LogConfig {
+    pub level: Level,
+    pub format: Format,
+}
+
+/// `[server]`, settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ServerConfig {
+    pub bind: Address,
+    pub setup_timeout: Duration,
+    /// In order of preference.
+    pub versions: Vec<Version>,
+    pub tls: TlsConfig,
+    pub quic: QuicConfig,
+}
+
+/// `[server.tls]`, settled: at least one certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TlsConfig {
+    pub pairs: Vec<CertificateFiles>,
+    /// Names for one generated certificate; empty for none.
+    pub generate: Vec<String>,
+}
+
+/// A certificate chain and its private key, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CertificateFiles {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// `[server.quic]`, settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QuicConfig {
+    pub max_streams: u32,
+    /// In bytes.
+    pub receive_window: u32,
+    pub idle_timeout: Duration,
+    /// `None`: never.
+    pub keep_alive: Option<Duration>,
+}
+
+/// `[web]`, settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WebConfig {
+    /// Where plain HTTP listens; `None`: nowhere.
+    pub http: Option<Address>,
+    pub websocket: bool,
+    pub header_timeout: Duration,
+    pub request_timeout: Duration,
+    pub max_connections: usize,
+    /// In bytes.
+    pub max_header: usize,
+}
+
+/// `[auth]`, settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AuthConfig {
+    /// Where anybody may publish.
+    pub public_publish: Vec<Path>,
+    /// Where anybody may subscribe.
+    pub public_subscribe: Vec<Path>,
+}
+
+/// `[cache]`, settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CacheConfig {
+    /// A share is one of the memory this process may use. `None`: the default share, up to the default bound.
+    pub capacity: Option<Capacity>,
+    /// A share is one of the capacity.
+    pub per_broadcast: Capacity,
+    pub min_age: Duration,
+    pub max_age: Duration,
+    pub linger: Duration,
+}
+
+/// Why options settle to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) struct ConfigError {
+    /// At least one.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            write!(f, "{}{problem}", if index == 0 { "" } else { "\n" })?;
+        }
+        if self.problems.contains(&Problem::NoCertificate) && self.problems.contains(&Problem::NobodyMayEnter) {
+            f.write_str(
+                "\nTo try a relay without any file: moq-relay --listen '[::]:4443' --tls-generate localhost --auth-public ''",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// One thing that is missing or contradictory.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum Problem {
+    #[error(
+        "no certificate: set `cert` and `key` in [server.tls] (--tls-cert, --tls-key) to PEM files, \
+         or for development `generate = [\"localhost\"]` (--tls-generate localhost)"
+    )]
+    NoCertificate,
+    #[error("{certs} certificates and {keys} keys in [server.tls]: each `cert` needs its `key`, in the same order")]
+    UnpairedCertificates { certs: usize, keys: usize },
+    #[error("a name in `server.tls.generate` is empty; name the hosts, such as [\"localhost\"]")]
+    NamelessCertificate,
+    #[error(
+        "nobody could come in: set `public` in [auth] (--auth-public) to the paths open to everybody, \
+         such as \"demo\", or to \"\" for all of them"
+    )]
+    NobodyMayEnter,
+    #[error("`server.version` is an empty list; leave it out to speak every version")]
+    NoVersion,
+    #[error("`{0}` is zero, which leaves no time at all")]
+    NoTime(&'static str),
+    #[error("`{0}` is zero, which lets nobody in")]
+    NoRoom(&'static str),
+    #[error("`server.quic.keep_alive` ({keep_alive:?}) is not below `server.quic.idle_timeout` ({idle_timeout:?})")]
+    KeepAliveTooLate { keep_alive: Duration, idle_timeout: Duration },
+    #[error("`web.max_header` is {0} bytes, and {HEADER_BYTES_MIN} is the least")]
+    HeaderTooSmall(usize),
+    #[error("`cache.min_age` ({min_age:?}) is above `cache.max_age` ({max_age:?})")]
+    AgesCrossed { min_age: Duration, max_age: Duration },
+}
+
+impl TryFrom<Options> for Config {
+    type Error = ConfigError;
+
+    fn try_from(options: Options) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let config = Self {
+            log: log(options.log),
+            server: server(options.server, &mut problems),
+            web: web(options.web, &mut problems),
+            auth: auth(options.auth, &mut problems),
+            cache: cache(&options.cache, &mut problems),
+        };
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
+    }
+}
+
+fn log(options: LogOptions) -> LogConfig {
+    LogConfig { level: options.level.unwrap_or_default(), format: options.format.unwrap_or_default() }
+}
+
+fn server(options: ServerOptions, problems: &mut Vec<Problem>) -> ServerConfig {
+    let versions = options.version.unwrap_or_else(|| Version::ALL.to_vec());
+    if versions.is_empty() {
+        problems.push(Problem::NoVersion);
+    }
+    ServerConfig {
+        bind: options.bind.unwrap_or_else(|| Address::Ip(([0; 8], 443).into())),
+        setup_timeout: time("server.setup_timeout", options.setup_timeout, Duration::from_secs(10), problems),
+        versions,
+        tls: tls(options.tls, problems),
+        quic: quic(&options.quic, problems),
+    }
+}
+
+fn tls(options: TlsOptions, problems: &mut Vec<Problem>) -> TlsConfig {
+    let (certs, keys) = (options.cert.unwrap_or_default(), options.key.unwrap_or_default());
+    if certs.len() != keys.len() {
+        problems.push(Problem::UnpairedCertificates { certs: certs.len(), keys: keys.len() });
+    }
+    let generate = options.generate.unwrap_or_default();
+    if certs.is_empty() && keys.is_empty() && generate.is_empty() {
+        problems.push(Problem::NoCertificate);
+    }
+    if generate.iter().any(String::is_empty) {
+        problems.push(Problem::NamelessCertificate);
+    }
+    let pairs = certs.into_iter().zip(keys).map(|(cert, key)| CertificateFiles { cert, key }).collect();
+    TlsConfig { pairs, generate }
+}
+
+fn quic(options: &QuicOptions, problems: &mut Vec<Problem>) -> QuicConfig {
+    let idle_timeout = time("server.quic.idle_timeout", options.idle_timeout, Duration::from_secs(10), problems);
+    let keep_alive = options.keep_alive.unwrap_or(Duration::from_secs(3).min(idle_timeout / 3));
+    if keep_alive >= idle_timeout && !idle_timeout.is_zero() {
+        problems.push(Problem::KeepAliveTooLate { keep_alive, idle_timeout });
+    }
+    QuicConfig {
+        max_streams: options.max_streams.unwrap_or(1024),
+        receive_window: options.receive_window.unwrap_or(16 << 20),
+        idle_timeout,
+        keep_alive: Some(keep_alive).filter(|time| !time.is_zero()),
+    }
+}
+
+fn web(options: WebOptions, problems: &mut Vec<Problem>) -> WebConfig {
+    let max_connections = options.max_connections.unwrap_or(1024);
+    if max_connections == 0 {
+        problems.push(Problem::NoRoom("web.max_connections"));
+    }
+    let max_header = options.max_header.unwrap_or(16 << 10);
+    if max_header < HEADER_BYTES_MIN {
+        problems.push(Problem::HeaderTooSmall(max_header));
+    }
+    WebConfig {
+        http: options.http.listen,
+        websocket: options.ws.unwrap_or(true),
+        header_timeout: time("web.header_timeout", options.header_timeout, Duration::from_secs(5), problems),
+        request_timeout: time("web.request_timeout", options.request_timeout, Duration::from_secs(30), problems),
+        max_connections,
+        max_header,
+    }
+}
+
+fn auth(options: AuthOptions, problems: &mut Vec<Problem>) -> AuthConfig {
+    if !options.public.is_set() {
+        problems.push(Problem::NobodyMayEnter);
+    }
+    let PublicOptions { both, publish, subscribe } = options.public;
+    let both = both.unwrap_or_default();
+    let with = |role: Option<Vec<Path>>| both.iter().cloned().chain(role.unwrap_or_default()).collect();
+    AuthConfig { public_publish: with(publish), public_subscribe: with(subscribe) }
+}
+
+fn cache(options: &CacheOptions, problems: &mut Vec<Problem>) -> CacheConfig {
+    let min_age = options.min_age.unwrap_or_default();
+    let max_age = options.max_age.unwrap_or(Duration::from_secs(30));
+    if min_age > max_age {
+        problems.push(Problem::AgesCrossed { min_age, max_age });
+    }
+    CacheConfig {
+        capacity: options.capacity,
+        per_broadcast: options.per_broadcast.unwrap_or(Capacity::Percent(25)),
+        min_age,
+        max_age,
+        linger: options.linger.unwrap_or(Duration::from_secs(30)),
+    }
+}
+
+/// A time that may not be zero.
+fn time(key: &'static str, written: Option<Duration>, default: Duration, problems: &mut Vec<Problem>) -> Duration {
+    let time = written.unwrap_or(default);
+    if time.is_zero() {
+        problems.push(Problem::NoTime(key));
+    }
+    time
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+use clap::Parser;
+
+use super::*;
+use crate::options::{CommandLine, keys};
+
+/// What a command line without a file settles to.
+fn settled(args: &[&str]) -> Result<Config, ConfigError> {
+    let line = CommandLine::try_parse_from(["moq-relay"].iter().chain(args)).unwrap_or_else(|error| panic!("{error}"));
+    Config::try_from(line.options().unwrap())
+}
+
+/// The least that a relay can do with.
+const LEAST: [&str; 4] = ["--tls-generate", "localhost", "--auth-public", ""];
+
+fn with(args: &[&str]) -> Result<Config, ConfigError> {
+    settled(&[&LEAST, args].concat())
+}
+
+#[test]
+fn nothing_at_all_is_answered_with_every_way_out() {
+    let error = settled(&[]).unwrap_err();
+
+    assert_eq!(error.problems, [Problem::NoCertificate, Problem::NobodyMayEnter]);
+    let said = error.to_string();
+    for way in ["--tls-cert", "--tls-generate localhost", "[auth]", "--auth-public", "moq-relay --listen '[::]:4443'"] {
+        assert!(said.contains(way), "{said}\ndoes not say {way}");
+    }
+}
+
+#[test]
+fn the_least_settles_to_the_documented_defaults() {
+    let config = settled(&LEAST).unwrap();
+
+    let mut documented = LEAST.map(str::to_owned).to_vec();
+    for argument in keys::arguments() {
+        let help = argument.get_help().unwrap().to_string();
+        let Some((_, default)) = help.split_once("Default: `") else { continue };
+        let Some(value) = default.trim_end_matches('.').strip_suffix('`') else { continue };
+        if !value.contains('`') {
+            documented.push(format!("--{}={value}", argument.get_long().unwrap()));
+        }
+    }
+    assert!(documented.len() > 12, "{documented:?}");
+    let documented: Vec<_> = documented.iter().map(String::as_str).collect();
+    assert_eq!(settled(&documented), Ok(config));
+}
+
+#[test]
+fn what_contradicts_itself_is_refused() {
+    let rows: &[(&[&str], Problem)] = &[
+        (&["--tls-cert", "a.pem"], Problem::UnpairedCertificates { certs: 1, keys: 0 }),
+        (&["--tls-cert", "a.pem,b.pem", "--tls-key", "a.key"], Problem::UnpairedCertificates { certs: 2, keys: 1 }),
+        (&["--server-setup-timeout", "0s"], Problem::NoTime("server.setup_timeout")),
+        (&["--web-header-timeout", "0s"], Problem::NoTime("web.header_timeout")),
+        (&["--web-max-connections", "0"], Problem::NoRoom("web.max_connections")),
+        (&["--web-max-header", "100"], Problem::HeaderTooSmall(100)),
+        (&["--cache-min-age", "1m"], Problem::AgesCrossed { min_age: Duration::from_secs(60), max_age: Duration::from_secs(30) }),
+        (
+            &["--server-quic-keep-alive", "10s", "--server-quic-idle-timeout", "5s"],
+            Problem::KeepAliveTooLate { keep_alive: Duration::from_secs(10), idle_timeout: Duration::from_secs(5) },
+        ),
+    ];
+    for (args, problem) in rows {
+        assert_eq!(with(args).unwrap_err().problems, [problem.clone()], "{args:?}");
+    }
+}
+
+#[test]
+fn public_may_tell_the_roles_apart() {
+    let path = |text: &str| text.parse::<Path>().unwrap();
+    let rows: &[(&[&str], &[&str], &[&str])] = &[
+        (&["--auth-public", ""], &[""], &[""]),
+        (&["--auth-public", "demo,anon"], &["demo", "anon"], &["demo", "anon"]),
+        (&["--auth-public-subscribe", "live"], &[], &["live"]),
+        (&["--auth-public", "demo", "--auth-public-publish", "in"], &["demo", "in"], &["demo"]),
+    ];
+    for (args, publish, subscribe) in rows {
+        let auth = settled(&[&LEAST[..2], args].concat()).unwrap().auth;
+        assert_eq!(auth.public_publish, publish.iter().map(|text| path(text)).collect::<Vec<_>>(), "{args:?}");
+        assert_eq!(auth.public_subscribe, subscribe.iter().map(|text| path(text)).collect::<Vec<_>>(), "{args:?}");
+    }
+}
+
+#[test]
+fn keep_alive_of_zero_means_never() {
+    assert_eq!(with(&["--server-quic-keep-alive", "0s"]).unwrap().server.quic.keep_alive, None);
+}
+
+#[test]
+fn a_short_idle_timeout_takes_the_keep_alive_with_it() {
+    let quic = with(&["--server-quic-idle-timeout", "3s"]).unwrap().server.quic;
+
+    assert_eq!(quic.keep_alive, Some(Duration::from_secs(1)));
+}

@@ -1,0 +1,67 @@
+//! What the relay counts about itself. Names are those under which an operator finds them.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+/// Counters of the whole relay; clones share them. What sessions carry is counted by `moq_lite::stats`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Metrics {
+    counters: Arc<Counters>,
+}
+
+/// All of it only ever grows.
+#[derive(Debug, Default)]
+struct Counters {
+    sessions_opened: AtomicU64,
+    sessions_closed: AtomicU64,
+    sessions_refused: AtomicU64,
+    sessions_panicked: AtomicU64,
+    accept_failures: AtomicU64,
+}
+
+impl Metrics {
+    /// An authorized session begins; it ends when the guard is dropped.
+    pub(crate) fn session(&self) -> OpenSession {
+        self.counters.sessions_opened.fetch_add(1, Relaxed);
+        OpenSession(self.clone())
+    }
+
+    /// Somebody was turned away, or never got as far as a session.
+    pub(crate) fn refused(&self) {
+        self.counters.sessions_refused.fetch_add(1, Relaxed);
+    }
+
+    /// A session ended by a fault of ours.
+    pub(crate) fn panicked(&self) {
+        self.counters.sessions_panicked.fetch_add(1, Relaxed);
+    }
+
+    /// A socket could not be accepted.
+    pub(crate) fn accept_failed(&self) {
+        self.counters.accept_failures.fetch_add(1, Relaxed);
+    }
+
+    /// Every counter with its name, in a fixed order.
+    pub(crate) fn read(&self) -> [(&'static str, u64); 5] {
+        let counters = &*self.counters;
+        [
+            ("moq_relay_sessions_opened_total", counters.sessions_opened.load(Relaxed)),
+            ("moq_relay_sessions_closed_total", counters.sessions_closed.load(Relaxed)),
+            ("moq_relay_sessions_refused_total", counters.sessions_refused.load(Relaxed)),
+            ("moq_relay_sessions_panicked_total", counters.sessions_panicked.load(Relaxed)),
+            ("moq_relay_accept_failures_total", counters.accept_failures.load(Relaxed)),
+        ]
+    }
+}
+
+/// Counts a session as closed once dropped.
+#[derive(Debug)]
+pub(crate) struct OpenSession(Metrics);
+
+impl Drop for OpenSession {
+    fn drop(&mut self) {
+        self.0.counters.sessions_closed.fetch_add(1, Relaxed);
+    }
+}

@@ -1,0 +1,115 @@
+//! The keys of relay.toml: which there are, how else they may be spelled, and which one was probably meant.
+
+use std::sync::LazyLock;
+
+use clap::{Arg, Args as _, Command};
+
+use super::Options;
+
+/// Older and other spellings of a key, each meaning the same as the one beside it.
+pub(super) const ALIASES: [(&str, &str); 3] = [
+    ("server.listen", "server.bind"),
+    ("server.quic.max_concurrent_streams", "server.quic.max_streams"),
+    ("cache.duration", "cache.max_age"),
+];
+
+/// Every key, in the order of the help.
+static KEYS: LazyLock<Vec<String>> = LazyLock::new(|| arguments().iter().map(|arg| arg.get_id().to_string()).collect());
+
+/// The arguments that are keys, with their flag, environment variable and help.
+pub(crate) fn arguments() -> Vec<Arg> {
+    Options::augment_args(Command::new("keys")).get_arguments().cloned().collect()
+}
+
+/// Whether `path` is a key, or a table that leads to one.
+pub(super) fn is_known(path: &str) -> bool {
+    is_leaf(path) || KEYS.iter().any(|key| is_below(key, path))
+}
+
+/// Whether `path` is a key that takes a value.
+pub(super) fn is_leaf(path: &str) -> bool {
+    KEYS.iter().any(|key| key == path)
+}
+
+/// What the help says about `key`.
+pub(super) fn help(key: &str) -> Option<String> {
+    let argument = arguments().into_iter().find(|arg| arg.get_id() == key)?;
+    Some(format!("{key}: {}", argument.get_help()?))
+}
+
+/// What stands directly in `table` ("" is the top level), without the table's name, in the order of the help.
+pub(super) fn entries(table: &str) -> Vec<&'static str> {
+    let mut entries: Vec<&str> = Vec::new();
+    for key in KEYS.iter() {
+        let rest = if table.is_empty() { Some(key.as_str()) } else { key.strip_prefix(table).and_then(|k| k.strip_prefix('.')) };
+        let entry = rest.map(|rest| rest.split('.').next().unwrap_or(rest));
+        entries.extend(entry.filter(|entry| !entries.contains(entry)));
+    }
+    entries
+}
+
+/// The key that `unknown` was probably meant to be: one spelled nearly so, else one of that name in another table.
+pub(super) fn nearest(unknown: &str) -> Option<&'static str> {
+    let near = KEYS.iter().map(|key| (distance(key, unknown), key)).min()?;
+    if near.0 <= 2 {
+        return Some(near.1);
+    }
+    let name = |key: &str| key.rsplit('.').next().map(str::to_owned);
+    let mut elsewhere = KEYS.iter().filter(|key| name(key) == name(unknown));
+    match (elsewhere.next(), elsewhere.next()) {
+        (Some(only), None) => Some(only),
+        _ => None,
+    }
+}
+
+fn is_below(key: &str, table: &str) -> bool {
+    key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// How many characters have to be added, dropped or changed to make one of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aliases_lead_to_keys_and_are_none_themselves() {
+        for (alias, key) in ALIASES {
+            assert!(is_leaf(key), "{key}");
+            assert!(!is_known(alias), "{alias}");
+        }
+    }
+
+    #[test]
+    fn a_slip_is_recognised() {
+        let rows = [
+            ("server.bnd", Some("server.bind")),
+            ("server.tls.certs", Some("server.tls.cert")),
+            ("web.listen", Some("web.http.listen")),
+            ("generate", Some("server.tls.generate")),
+            ("server.colour", None),
+        ];
+        for (unknown, meant) in rows {
+            assert_eq!(nearest(unknown), meant, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn a_table_lists_what_stands_in_it() {
+        assert_eq!(entries(""), ["log", "server", "web", "auth", "cache"]);
+        assert_eq!(entries("web.http"), ["listen"]);
+    }
+}
