@@ -92,3 +92,13 @@ fn a_short_idle_timeout_takes_the_keep_alive_with_it() {
 
     assert_eq!(quic.keep_alive, Some(Duration::from_secs(1)));
 }
+
+#[test]
+fn the_development_file_opens_one_port_to_everybody() {
+    let config = settled(&[concat!(env!("CARGO_MANIFEST_DIR"), "/../../dev/relay.toml")]).unwrap();
+
+    assert_eq!(config.log.level, Level::Debug);
+    assert_eq!(config.web.http, Some(config.server.bind));
+    assert_eq!(config.server.tls.generate, ["localhost"]);
+    assert_eq!((config.auth.public_publish, config.auth.public_subscribe), (vec![Path::root()], vec![Path::root()]));
+}

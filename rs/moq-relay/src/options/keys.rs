@@ -112,4 +112,34 @@ mod tests {
         assert_eq!(entries(""), ["log", "server", "web", "auth", "cache"]);
         assert_eq!(entries("web.http"), ["listen"]);
     }
+
+    /// The row of docs/relay-toml.md for one key.
+    fn documented(arg: &Arg) -> String {
+        let help = arg.get_help().unwrap().to_string();
+        let default = help.split_once("Default: ").map_or("none", |(_, default)| default.trim_end_matches('.'));
+        let environment = arg.get_env().unwrap().to_str().unwrap();
+        let aliases = arg.get_visible_aliases().unwrap_or_default();
+        let flags: Vec<_> = arg.get_long().into_iter().chain(aliases).map(|flag| format!("`--{flag}`")).collect();
+        format!("| `{}` | {default} | `{environment}` | {} |", arg.get_id(), flags.join(", "))
+    }
+
+    #[test]
+    fn the_documentation_lists_every_key() {
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/relay-toml.md")).unwrap();
+        let listed: Vec<_> = text.lines().filter(|line| line.starts_with("| `")).collect();
+        let expected: Vec<_> = arguments().iter().map(documented).collect();
+
+        assert_eq!(listed, expected, "the table should be\n{}", expected.join("\n"));
+    }
+
+    #[test]
+    fn flag_and_variable_are_named_after_the_key() {
+        for arg in arguments() {
+            let key = arg.get_id().as_str();
+            let flag =
+                key.strip_prefix("server.tls").map_or(key.to_owned(), |rest| format!("tls{rest}")).replace(['.', '_'], "-");
+            assert_eq!(arg.get_long(), Some(flag.as_str()));
+            assert_eq!(arg.get_env().unwrap().to_str(), Some(format!("MOQ_{}", key.replace('.', "_").to_uppercase()).as_str()));
+        }
+    }
 }
