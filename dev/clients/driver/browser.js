@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { chromium } from "playwright-core";
 
+const { SOON_MS, within } = await import("../roles/deadline.js");
 const { METHODS } = await import("../roles/host.js");
 
 /** Where Debian puts it; `CHROMIUM` names another. */
@@ -36,7 +37,10 @@ export async function startBrowser() {
     logLevel: "error",
   });
   const script = bundle.outputFiles[0].contents;
+  const holds = new Map();
   const server = createServer((request, response) => {
+    const hold = holds.get(request.url);
+    if (hold) return hold(response);
     const isScript = request.url === "/roles.js";
     response.setHeader("content-type", isScript ? "text/javascript" : "text/html");
     response.end(isScript ? script : HTML);
@@ -48,7 +52,7 @@ export async function startBrowser() {
   return {
     version: browser.version(),
     /** The roles, on behalf of one test; `close` closes its pages. `hasWebTransport: false` takes it away from them. */
-    place: (options) => browserPlace(browser, url, options),
+    place: (options) => browserPlace(browser, url, holds, options),
     async close() {
       await browser.close();
       server.closeAllConnections();
@@ -57,7 +61,7 @@ export async function startBrowser() {
   };
 }
 
-async function browserPlace(browser, url, { hasWebTransport = true } = {}) {
+async function browserPlace(browser, url, holds, { hasWebTransport = true } = {}) {
   const context = await browser.newContext();
   if (!hasWebTransport) await context.addInitScript(() => delete globalThis.WebTransport);
   const errors = [];
@@ -76,16 +80,35 @@ async function browserPlace(browser, url, { hasWebTransport = true } = {}) {
       ...Object.fromEntries(METHODS[kind].map((method) => [method, (...args) => call(page, "call", method, ...args)])),
       /** What this page has sent so far: see `page/meter.js`. */
       sent: () => call(page, "sent"),
-      /** Closes the page as a person does. */
-      leave: () => page.close(),
+      stall: () => stall(page, holds),
     };
   };
   return {
     publisher: (options) => role("publisher", options),
+    restless: (options) => role("restless", options),
     viewer: (options) => role("viewer", options),
     joins: async (options, count) => call(await openPage(), "joins", options, count),
     /** What went wrong in the pages without anybody having waited for it. */
     errors,
     close: () => context.close(),
+  };
+}
+
+/** Holds up all of a page's script, and so its reading, until `release` is called: it waits for an answer from its server. */
+async function stall(page, holds) {
+  const path = `/hold/${holds.size}`;
+  const { promise: begun, resolve: begin } = Promise.withResolvers();
+  holds.set(path, begin);
+  const ended = page.evaluate((path) => {
+    const request = new XMLHttpRequest();
+    request.open("GET", path, false);
+    request.send();
+  }, path);
+  const response = await within(SOON_MS, begun, () => "the page to be held up");
+  return {
+    async release() {
+      response.end();
+      await ended;
+    },
   };
 }

@@ -16,8 +16,8 @@ const PROFILES = {
   light: [900, 300, 300, 300],
   /** A video of 4 Mbit/s, when a frame is written every 20 ms. */
   video: [40_000, 7_000, 7_000, 7_000, 7_000, 7_000, 7_000, 7_000, 7_000, 7_000],
-  /** Half a megabyte in one go: whoever stops reading this falls behind at once. */
-  heavy: [131_072, 131_072, 131_072, 131_072],
+  /** 5 MB/s when a frame is written every 25 ms: whoever stops reading this falls behind at once. */
+  heavy: Array(16).fill(131_072),
 };
 
 const noise = makeNoise();

@@ -27,7 +27,6 @@ export function publish({ connection }, path, serve) {
       serve(new Sink(request.track));
     }
   })();
-  return { close: () => broadcast.close() };
 }
 
 /** One track on its way to the relay. */

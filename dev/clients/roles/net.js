@@ -2,8 +2,8 @@
 
 import * as Moq from "@moq/net";
 
-/** How long this package's viewers accept a group that is not the newest, in milliseconds: long, so that a gap is a loss. */
-const LATENCY_MAX_MS = 5_000;
+/** How old a group may be that is not the newest, in milliseconds, unless a viewer says otherwise: long, so that a gap is a loss. */
+const MAX_AGE_MS = 5_000;
 
 /** Opens a session. The package tries WebTransport, then WebSocket, and is left to itself in that. */
 export async function connect(url) {
@@ -23,10 +23,9 @@ export function publish({ connection }, path, serve) {
   connection.publish(Moq.Path.from(path), broadcast);
   void (async () => {
     for (let request = await broadcast.requested(); request; request = await broadcast.requested()) {
-      serve(new Sink(request.accept({ latencyMax: LATENCY_MAX_MS })));
+      serve(new Sink(request.accept({ latencyMax: MAX_AGE_MS })));
     }
   })();
-  return { close: () => broadcast.close() };
 }
 
 /** One track on its way to the relay. */
@@ -37,7 +36,6 @@ class Sink {
   constructor(track) {
     this.#track = track;
     this.name = track.name;
-    void track.unused().then(() => track.close());
   }
 
   get isClosed() {
@@ -59,9 +57,9 @@ class Sink {
 }
 
 /** Subscribes to a track of a broadcast that has been announced. */
-export function subscribe({ connection }, path, track) {
+export function subscribe({ connection }, path, track, maxAgeMs = MAX_AGE_MS) {
   const broadcast = connection.consume(Moq.Path.from(path));
-  const subscriber = broadcast.track(track).subscribe({ latencyMax: LATENCY_MAX_MS });
+  const subscriber = broadcast.track(track).subscribe({ latencyMax: maxAgeMs });
   return {
     async nextGroup() {
       const group = await subscriber.recvGroup();

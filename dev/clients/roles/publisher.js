@@ -6,13 +6,11 @@ import { packages } from "./packages.js";
 export class Publisher {
   #options;
   #session;
-  #broadcast;
   #sinks = new Set();
   #timer;
   /** The newest group, and when each of its frames was written. */
   #group;
   #stamps = [];
-  #requests = 0;
 
   /**
    * Connects and publishes. Nothing is written before `run` or `write`.
@@ -25,11 +23,11 @@ export class Publisher {
     publisher.#options = options;
     publisher.#group = options.firstGroup ?? 0;
     publisher.#session = await packages[options.package].connect(options.url);
-    publisher.#broadcast = packages[options.package].publish(publisher.#session, options.path, (sink) => publisher.#serve(sink));
+    packages[options.package].publish(publisher.#session, options.path, (sink) => publisher.#serve(sink));
     return publisher;
   }
 
-  /** Writes a frame every `frameMs` milliseconds until `stop` or `close`. */
+  /** Writes a frame every `frameMs` milliseconds until `stop` or `drop`. */
   run(frameMs) {
     const begun = performance.now();
     let written = 0;
@@ -50,25 +48,15 @@ export class Publisher {
     for (let i = 0; i < count; i++) this.#writeOne();
   }
 
-  /**
-   * What has been published: `nextGroup` and `nextFrame` say where the next frame goes, `requests` how often the relay asked
-   * for the track.
-   */
+  /** What has been published: `nextGroup` and `nextFrame` say where the next frame goes. */
   report() {
     const isWhole = this.#stamps.length === this.#total;
     return {
       version: this.#session.version,
       transport: this.#session.transport,
-      requests: this.#requests,
       nextGroup: isWhole ? this.#group + 1 : this.#group,
       nextFrame: isWhole ? 0 : this.#stamps.length,
     };
-  }
-
-  close() {
-    this.stop();
-    this.#broadcast.close();
-    this.#session.close();
   }
 
   /** Ends the session without taking leave of anything in it, like a page that is closed. */
@@ -79,7 +67,6 @@ export class Publisher {
 
   /** A new reader gets the newest group from its first frame, whether it is still open or not. */
   #serve(sink) {
-    this.#requests++;
     if (sink.name !== this.#options.track) throw new Error(`asked for track ${sink.name}, which is not published`);
     if (this.#stamps.length > 0) {
       sink.startGroup(this.#group);

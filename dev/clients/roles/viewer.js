@@ -14,13 +14,14 @@ export class Viewer {
   #faults = [];
   #firstFrameMs;
   #bytes = 0;
-  #announced = 0;
+  #announcedTimes = 0;
   #waiting = new Set();
 
   /**
    * Connects and follows the broadcast: subscribes whenever it is announced, lets go when it is withdrawn.
    *
-   * `options` as for a publisher: `package`, `url`, `path`, `track`, `profile`.
+   * `options` as for a publisher: `package`, `url`, `path`, `track`, `profile`; and `maxAgeMs`, how old a group may be that is not
+   * the newest, where the package lets one say so.
    */
   static async open(options) {
     const viewer = new Viewer();
@@ -55,12 +56,6 @@ export class Viewer {
     );
   }
 
-  /** Reads nothing, and lets nothing else in this page or process read, for so many milliseconds. */
-  stall(ms) {
-    const until = performance.now() + ms;
-    while (performance.now() < until);
-  }
-
   /**
    * What has been seen so far. `missing`: sequences never seen between the first and the last whole group; `broken`: groups in
    * that range that were given up in the middle; `faults`: anything that must never happen.
@@ -82,7 +77,7 @@ export class Viewer {
       groups: whole.length,
       frames: [...this.#groups.values()].reduce((sum, { frames }) => sum + frames, 0),
       bytes: this.#bytes,
-      announced: this.#announced,
+      announcedTimes: this.#announcedTimes,
       firstFrameMs: this.#firstFrameMs,
       missing,
       broken,
@@ -101,7 +96,7 @@ export class Viewer {
       this.#subscription?.close();
       this.#subscription = undefined;
       if (event.active) {
-        this.#announced++;
+        this.#announcedTimes++;
         void this.#subscribe();
       }
     }
@@ -109,22 +104,21 @@ export class Viewer {
 
   async #subscribe() {
     const asked = performance.now();
-    const { package: name, path, track } = this.#options;
-    const subscription = packages[name].subscribe(this.#session, path, track);
+    const { package: name, path, track, maxAgeMs } = this.#options;
+    const subscription = packages[name].subscribe(this.#session, path, track, maxAgeMs);
     this.#subscription = subscription;
     try {
       for (let group = await subscription.nextGroup(); group; group = await subscription.nextGroup()) {
-        void this.#read(group, asked);
+        void this.#read(group, subscription, asked);
       }
-    } catch (error) {
+    } catch {
       // A subscription ends with an error when its publisher goes away; the next announcement starts another.
-      this.#changed();
     }
   }
 
-  async #read(group, asked) {
-    if (this.#groups.has(group.sequence)) this.#fault(`group ${group.sequence} came twice`);
-    const seen = { frames: 0, isWhole: false, error: undefined };
+  async #read(group, subscription, asked) {
+    if (this.#groups.get(group.sequence)?.subscription === subscription) this.#fault(`group ${group.sequence} came twice`);
+    const seen = { subscription, frames: 0, isWhole: false, error: undefined };
     this.#groups.set(group.sequence, seen);
     const total = framesPerGroup(this.#options.profile);
     try {

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { startBrowser } from "../driver/browser.js";
 import { withoutUdp } from "../driver/ports.js";
 import { startRelay } from "../driver/relay.js";
-import { carriesEveryFrame, PAIRS } from "../driver/story.js";
+import { carriesEveryFrame, FRAME_MS, PAIRS } from "../driver/story.js";
 import { Table } from "../driver/table.js";
 
 const table = new Table();
@@ -66,3 +66,94 @@ for (const { from, to } of PAIRS) {
     assert.ok(tcpOnly.swallowed() > dropped, "WebTransport was never tried");
   });
 }
+
+inPages("four pages watch one broadcast, and its publisher sends it once", {}, async (place) => {
+  const broadcast = { url: relay.url, path: "four", track: "data", profile: "video" };
+  const publisher = await place.publisher({ package: "net", ...broadcast });
+  await publisher.run(FRAME_MS);
+  const viewers = await Promise.all(["net", "net", "lite", "lite"].map((name) => place.viewer({ package: name, ...broadcast })));
+  await Promise.all(viewers.map((viewer) => viewer.wholeGroups(12)));
+
+  const [{ streams }, { nextGroup }] = [await publisher.sent(), await publisher.report()];
+  // One stream for each group, the one under way included, and one for the session's SETUP.
+  assert.ok(streams <= nextGroup + 2, `${streams} streams for ${nextGroup} groups`);
+  for (const viewer of viewers) {
+    const { faults, missing, broken } = await viewer.report();
+    assert.deepEqual({ faults, missing, broken }, { faults: [], missing: [], broken: [] });
+  }
+});
+
+for (const { from, to } of PAIRS) {
+  inPages(`a late page gets the current group from its first frame (@moq/${from} to @moq/${to})`, {}, async (place) => {
+    const broadcast = { url: relay.url, path: `late/${from}-${to}`, track: "data", profile: "mixed" };
+    const publisher = await place.publisher({ package: from, ...broadcast });
+    const early = await place.viewer({ package: to, ...broadcast });
+    await publisher.write(1);
+    await early.framesOf(0, 1);
+    await publisher.write(13);
+    await early.framesOf(1, 4);
+
+    const late = await place.viewer({ package: to, ...broadcast });
+    await late.framesOf(1, 4);
+    assert.equal((await late.report()).firstGroup, 1);
+
+    await publisher.write(6);
+    for (const viewer of [early, late]) {
+      await viewer.wholeGroup(1);
+      assert.deepEqual((await viewer.report()).faults, []);
+    }
+    // A group is a stream; the publishers of @moq/net open one more, for SETUP.
+    const setups = from === "net" ? 1 : 0;
+    assert.equal((await publisher.sent()).streams, 2 + setups, "streams, for two groups");
+  });
+}
+
+inPages("a page that stops reading loses groups, and the others do not", {}, async (place) => {
+  const broadcast = { url: relay.url, path: "stalled", track: "data", profile: "heavy" };
+  const publisher = await place.publisher({ package: "net", ...broadcast });
+  await publisher.run(25);
+  // Over WebSocket, because Chromium itself keeps many megabytes of what comes over WebTransport and is not read.
+  const slow = await place.viewer({ package: "net", ...broadcast, url: tcpOnly.url, maxAgeMs: 500 });
+  const others = await Promise.all(["net", "lite"].map((name) => place.viewer({ package: name, ...broadcast })));
+  await Promise.all([slow, ...others].map((viewer) => viewer.wholeGroups(3)));
+
+  const { release } = await slow.stall();
+  const { nextGroup } = await publisher.report();
+  await Promise.all(others.map((viewer) => viewer.wholeGroup(nextGroup + 10)));
+  await release();
+
+  await slow.wholeGroup(nextGroup + 10);
+  for (const viewer of others) {
+    const { faults, missing, broken } = await viewer.report();
+    assert.deepEqual({ faults, missing, broken }, { faults: [], missing: [], broken: [] });
+  }
+  const { faults, missing, broken } = await slow.report();
+  assert.deepEqual(faults, []);
+  assert.ok(missing.length + broken.length > 0, "the page that stopped reading has lost nothing");
+});
+
+inPages("a publisher that reconnects 50 times leaves no viewer stuck and no wrong byte", {}, async (place) => {
+  const load = { url: relay.url, path: "load", track: "data", profile: "video" };
+  const ballast = await place.publisher({ package: "net", ...load });
+  await ballast.run(FRAME_MS);
+  const bystander = await place.viewer({ package: "net", ...load });
+
+  const broadcast = { path: "restless", track: "data", profile: "light" };
+  const publisher = await place.restless({ package: "net", url: relay.url, ...broadcast, frameMs: 5 });
+  const viewers = await Promise.all(
+    [
+      { package: "net", url: relay.url },
+      { package: "lite", url: relay.url },
+      { package: "net", url: tcpOnly.url },
+      { package: "lite", url: tcpOnly.url },
+    ].map((client) => place.viewer({ ...client, ...broadcast })),
+  );
+  for (let round = 1; round <= 50; round++) {
+    const firstGroup = await publisher.reconnect({ overlap: round % 5 === 0 });
+    // Every other time it is gone again before anybody has seen anything of it, or not; whichever comes first.
+    if (round % 2 === 0) await Promise.all(viewers.map((viewer) => viewer.wholeGroup(firstGroup)));
+  }
+  for (const viewer of viewers) assert.deepEqual((await viewer.report()).faults, []);
+  const { faults, missing, broken } = await bystander.report();
+  assert.deepEqual({ faults, missing, broken }, { faults: [], missing: [], broken: [] });
+});
