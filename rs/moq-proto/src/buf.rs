@@ -7,7 +7,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{HopError, Path, PathError, VarInt};
+use crate::{HopError, Path, PathError, TimescaleError, TimestampError, VarInt};
 
 /// Why bytes are not the message they should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +47,10 @@ pub enum DecodeError {
     Path(#[from] PathError),
     #[error(transparent)]
     Hop(#[from] HopError),
+    #[error(transparent)]
+    Timescale(#[from] TimescaleError),
+    #[error(transparent)]
+    Timestamp(#[from] TimestampError),
 }
 
 /// Goes over one whole message, front to back.
@@ -277,3 +281,6 @@ impl Writer {
         self.bytes.freeze()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 
 use std::{num::NonZeroU64, time::Duration};
 
-use crate::{DecodeError, VarInt, VarIntError};
+use crate::{VarInt, VarIntError};
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
@@ -47,14 +47,6 @@ impl TryFrom<u64> for Timescale {
     fn try_from(units: u64) -> Result<Self, TimescaleError> {
         let units = VarInt::try_from(units)?.get();
         NonZeroU64::new(units).map(Self).ok_or(TimescaleError::Zero)
-    }
-}
-
-impl TryFrom<VarInt> for Timescale {
-    type Error = DecodeError;
-
-    fn try_from(units: VarInt) -> Result<Self, DecodeError> {
-        NonZeroU64::new(units.get()).map(Self).ok_or(DecodeError::Invalid { field: "timescale", value: 0 })
     }
 }
 

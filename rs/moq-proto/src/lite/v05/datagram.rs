@@ -14,7 +14,10 @@ fn encode(msg: &Datagram, w: &mut Writer) {
 }
 
 fn decode(r: &mut Reader<'_>) -> Result<Datagram, DecodeError> {
-    let (subscribe, sequence, units) = (r.varint()?, r.varint()?, r.varint()?.get());
-    let timestamp = Timestamp::try_from(units).map_err(|_| DecodeError::Invalid { field: "timestamp", value: units })?;
-    Ok(Datagram { subscribe, sequence, timestamp, payload: Bytes::copy_from_slice(r.rest()) })
+    Ok(Datagram {
+        subscribe: r.varint()?,
+        sequence: r.varint()?,
+        timestamp: Timestamp::try_from(r.varint()?.get())?,
+        payload: Bytes::copy_from_slice(r.rest()),
+    })
 }

@@ -16,6 +16,6 @@ fn decode(r: &mut Reader<'_>) -> Result<TrackInfo, DecodeError> {
         priority: r.u8()?,
         ordered: r.bool("ordered")?,
         max_age: r.varint()?,
-        timescale: Timescale::try_from(r.varint()?)?,
+        timescale: Timescale::try_from(r.varint()?.get())?,
     })
 }

@@ -12,5 +12,5 @@ fn encode(msg: &TrackInfo, w: &mut Writer) {
 }
 
 fn decode(r: &mut Reader<'_>) -> Result<TrackInfo, DecodeError> {
-    Ok(TrackInfo { priority: r.u8()?, ordered: false, max_age: r.varint()?, timescale: Timescale::try_from(r.varint()?)? })
+    Ok(TrackInfo { priority: r.u8()?, ordered: false, max_age: r.varint()?, timescale: Timescale::try_from(r.varint()?.get())? })
 }
