@@ -4,9 +4,8 @@ import "./node-globals.js";
 
 import { createServer } from "node:http";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
 import { chromium } from "playwright-core";
+import { bundle } from "./bundle.js";
 
 const { SOON_MS, within } = await import("../roles/deadline.js");
 const { METHODS } = await import("../roles/host.js");
@@ -29,14 +28,7 @@ const HTML = `<!doctype html><meta charset="utf-8"><title>moq</title><script typ
 
 /** Starts the one browser of a run and the server of its page. */
 export async function startBrowser() {
-  const bundle = await build({
-    entryPoints: [fileURLToPath(new URL("../page/roles.js", import.meta.url))],
-    bundle: true,
-    format: "esm",
-    write: false,
-    logLevel: "error",
-  });
-  const script = bundle.outputFiles[0].contents;
+  const script = await bundle("roles");
   const holds = new Map();
   const server = createServer((request, response) => {
     const hold = holds.get(request.url);

@@ -1,9 +1,4 @@
-/**
- * The relay under test.
- *
- * `MOQ_RELAY` names the binary to start; the default is the one that the tests' own build leaves behind. `MOQ_RELAY_URL` names a
- * relay that runs already, which is then left alone.
- */
+/** A relay of our own, from its start to its end. */
 
 import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -13,17 +8,18 @@ import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { freePort } from "./ports.js";
 
-const BINARY = fileURLToPath(new URL("../../../target/debug/moq-relay", import.meta.url));
-
 /** How long a relay may take to answer its first request, in milliseconds. */
 const START_MS = 20_000;
 /** How long it may take to end once asked to, in milliseconds. */
 const STOP_MS = 10_000;
 /** How much of what it prints is kept for the case that it dies, in characters. */
-const LOG_KEPT = 20_000;
+const LOG_KEPT = 10_000;
+
+/** The binary to start: `MOQ_RELAY` names it; the default is what an ordinary build leaves behind. */
+const BINARY = process.env.MOQ_RELAY ?? fileURLToPath(new URL("../../../target/debug/moq-relay", import.meta.url));
 
 /** The development setup of the documentation, on a port of its own. */
-const config = (port) => `
+const configOn = (port) => `
 [log]
 level = "info"
 
@@ -40,62 +36,78 @@ listen = "[::]:${port}"
 public = ""
 `;
 
-/** Starts a relay and waits until it answers. */
-export async function startRelay() {
-  if (process.env.MOQ_RELAY_URL) return { url: process.env.MOQ_RELAY_URL, assertAlive() {}, async stop() {} };
+/**
+ * The relay that tests use: a new one on a free port, or, when `MOQ_RELAY_URL` names one that runs already, that one, which is then
+ * left alone.
+ */
+export async function relayForTests() {
+  const url = process.env.MOQ_RELAY_URL;
+  if (url) return { url, assertAlive() {}, async stop() {} };
 
-  const binary = process.env.MOQ_RELAY ?? BINARY;
-  const port = await freePort();
   const folder = await mkdtemp(join(tmpdir(), "moq-relay-"));
   const file = join(folder, "relay.toml");
-  await writeFile(file, config(port));
+  const port = await freePort();
+  await writeFile(file, configOn(port));
+  const relay = await startRelay(file, `http://localhost:${port}/`);
+  return {
+    ...relay,
+    async stop() {
+      await relay.stop();
+      await rm(folder, { recursive: true });
+    },
+  };
+}
 
-  const child = spawn(binary, [file], { stdio: ["ignore", "pipe", "pipe"] });
+/** Starts a relay with this configuration file and waits until it answers at `url`. Each piece of its log goes to `onLog`. */
+export async function startRelay(file, url, onLog = () => {}) {
+  const child = spawn(BINARY, [file], { stdio: ["ignore", "pipe", "pipe"] });
   let log = "";
+  let isRunning = true;
   const keep = (text) => {
     log = (log + text).slice(-LOG_KEPT);
+    onLog(text);
   };
   child.stdout.on("data", keep);
   child.stderr.on("data", keep);
-  child.on("error", (error) => keep(`${binary}: ${error.message}`));
   const ended = new Promise((resolve) => {
-    child.on("error", resolve);
     child.on("exit", resolve);
-  });
-  let isRunning = true;
-  void ended.then(() => {
+    child.on("error", (error) => {
+      keep(`${error.message}\n`);
+      resolve();
+    });
+  }).then(() => {
     isRunning = false;
   });
 
-  const relay = {
-    url: `http://localhost:${port}/`,
-    pid: child.pid,
-    /** Throws with what the relay printed last, when it is no longer there. */
-    assertAlive() {
-      if (!isRunning) throw new Error(`the relay has ended (${child.signalCode ?? child.exitCode}):\n${log}`);
-    },
-    /** Ends the relay; throws when it had ended by itself. */
-    async stop() {
-      relay.assertAlive();
-      child.kill("SIGTERM");
-      const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
-      await ended;
-      clearTimeout(timer);
-      await rm(folder, { recursive: true });
-      if (child.signalCode === "SIGKILL") throw new Error(`the relay did not end within ${STOP_MS} ms of SIGTERM:\n${log}`);
-    },
+  const assertAlive = () => {
+    if (!isRunning) throw new Error(`${BINARY} has ended (${child.signalCode ?? child.exitCode}). It said:\n${log}`);
   };
   const giveUp = performance.now() + START_MS;
-  while (!(await answers(relay.url))) {
-    relay.assertAlive();
+  while (!(await answers(url))) {
+    assertAlive();
     if (performance.now() > giveUp) {
       child.kill("SIGKILL");
-      throw new Error(`no answer from the relay within ${START_MS} ms:\n${log}`);
+      throw new Error(`${BINARY} does not answer at ${url} within ${START_MS} ms. It said:\n${log}`);
     }
     // There is nothing to wait on but the port itself.
     await pause(50);
   }
-  return relay;
+  return {
+    url,
+    /** Settles once it has ended, for whatever reason. */
+    ended,
+    /** Throws with what the relay said last, when it is no longer there. */
+    assertAlive,
+    /** Ends the relay. Throws when it had ended by itself, or does not end when asked to. */
+    async stop() {
+      assertAlive();
+      child.kill("SIGTERM");
+      const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
+      await ended;
+      clearTimeout(timer);
+      if (child.signalCode === "SIGKILL") throw new Error(`${BINARY} did not end within ${STOP_MS} ms. It said:\n${log}`);
+    },
+  };
 }
 
 async function answers(url) {

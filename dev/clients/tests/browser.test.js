@@ -4,8 +4,8 @@ import { after, before, test } from "node:test";
 import assert from "node:assert/strict";
 import { startBrowser } from "../driver/browser.js";
 import { withoutUdp } from "../driver/ports.js";
-import { startRelay } from "../driver/relay.js";
-import { carriesEveryFrame, FRAME_MS, PAIRS } from "../driver/story.js";
+import { relayForTests } from "../driver/relay.js";
+import { assertUnharmed, carriesEveryFrame, FRAME_MS, PAIRS } from "../driver/story.js";
 import { Table } from "../driver/table.js";
 
 const table = new Table();
@@ -14,7 +14,7 @@ let browser;
 let tcpOnly;
 
 before(async () => {
-  relay = await startRelay();
+  relay = await relayForTests();
   tcpOnly = await withoutUdp(relay.url);
   browser = await startBrowser();
 });
@@ -28,7 +28,7 @@ after(async () => {
 
 /** Runs a test in pages of its own, and asks the relay how it is. */
 function inPages(name, options, story) {
-  test(name, async () => {
+  test(name, { timeout: 60_000 }, async () => {
     const place = await browser.place(options);
     try {
       await story(place);
@@ -42,27 +42,18 @@ function inPages(name, options, story) {
 for (const { from, to } of PAIRS) {
   inPages(`@moq/${from} to @moq/${to} over WebTransport with the pinned certificate`, {}, async (place) => {
     const path = `quic/${from}-${to}`;
-    const { sent, seen, row } = await carriesEveryFrame(place, { from, to, publishUrl: relay.url, watchUrl: relay.url, path });
-    table.add(row);
-    assert.equal(sent.transport, "webtransport");
-    assert.equal(seen.transport, "webtransport");
+    await carriesEveryFrame(place, { from, to, url: relay.url, transport: "webtransport", path, table });
   });
 
   inPages(`@moq/${from} to @moq/${to} in a browser without WebTransport`, { hasWebTransport: false }, async (place) => {
     const path = `websocket/${from}-${to}`;
-    const { sent, seen, row } = await carriesEveryFrame(place, { from, to, publishUrl: relay.url, watchUrl: relay.url, path });
-    table.add(row);
-    assert.equal(sent.transport, "websocket");
-    assert.equal(seen.transport, "websocket");
+    await carriesEveryFrame(place, { from, to, url: relay.url, transport: "websocket", path, table });
   });
 
   inPages(`@moq/${from} to @moq/${to} where UDP is blocked`, {}, async (place) => {
     const path = `blocked/${from}-${to}`;
     const dropped = tcpOnly.swallowed();
-    const { sent, seen, row } = await carriesEveryFrame(place, { from, to, publishUrl: tcpOnly.url, watchUrl: tcpOnly.url, path });
-    table.add(row);
-    assert.equal(sent.transport, "websocket");
-    assert.equal(seen.transport, "websocket");
+    await carriesEveryFrame(place, { from, to, url: tcpOnly.url, transport: "websocket", path, table });
     assert.ok(tcpOnly.swallowed() > dropped, "WebTransport was never tried");
   });
 }
@@ -77,10 +68,7 @@ inPages("four pages watch one broadcast, and its publisher sends it once", {}, a
   const [{ streams }, { nextGroup }] = [await publisher.sent(), await publisher.report()];
   // One stream for each group, the one under way included, and one for the session's SETUP.
   assert.ok(streams <= nextGroup + 2, `${streams} streams for ${nextGroup} groups`);
-  for (const viewer of viewers) {
-    const { faults, missing, broken } = await viewer.report();
-    assert.deepEqual({ faults, missing, broken }, { faults: [], missing: [], broken: [] });
-  }
+  for (const viewer of viewers) assertUnharmed(await viewer.report());
 });
 
 for (const { from, to } of PAIRS) {
@@ -123,10 +111,7 @@ inPages("a page that stops reading loses groups, and the others do not", {}, asy
   await release();
 
   await slow.wholeGroup(nextGroup + 10);
-  for (const viewer of others) {
-    const { faults, missing, broken } = await viewer.report();
-    assert.deepEqual({ faults, missing, broken }, { faults: [], missing: [], broken: [] });
-  }
+  for (const viewer of others) assertUnharmed(await viewer.report());
   const { faults, missing, broken } = await slow.report();
   assert.deepEqual(faults, []);
   assert.ok(missing.length + broken.length > 0, "the page that stopped reading has lost nothing");
@@ -154,6 +139,5 @@ inPages("a publisher that reconnects 50 times leaves no viewer stuck and no wron
     if (round % 2 === 0) await Promise.all(viewers.map((viewer) => viewer.wholeGroup(firstGroup)));
   }
   for (const viewer of viewers) assert.deepEqual((await viewer.report()).faults, []);
-  const { faults, missing, broken } = await bystander.report();
-  assert.deepEqual({ faults, missing, broken }, { faults: [], missing: [], broken: [] });
+  assertUnharmed(await bystander.report());
 });
