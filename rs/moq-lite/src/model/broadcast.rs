@@ -1,0 +1,344 @@
+//! Broadcasts: tracks by name, made when somebody asks for them.
+//!
+//! Whoever asks for a track that is not there waits until its publisher makes or rejects it; equal requests are one. What
+//! the publisher does not answer, it may still make later. Spec: moq-lite-06, "Broadcast".
+
+mod lookup;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use moq_proto::{CloseCode, close};
+
+use self::lookup::Ask;
+pub use self::lookup::Lookup;
+use super::{
+    cache::Account,
+    lock::Lock,
+    track,
+    watch::{Waiter, Watch},
+};
+
+/// Most tracks of a broadcast at a time, with those that are only asked for. A conference of a hundred has five for each.
+pub const TRACKS_MAX: usize = 1024;
+
+/// Most tracks that are asked for and neither made nor rejected.
+pub const REQUESTS_MAX: usize = 256;
+
+/// Longest name of a track, in bytes. Names are paths of files at most.
+pub const NAME_BYTES_MAX: usize = 4096;
+
+/// Tells broadcasts apart; no two in a process are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(u64);
+
+impl Id {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Why a track could not be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no such track (code {code})")]
+pub struct TrackError {
+    pub code: CloseCode,
+}
+
+/// Why a track could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreateError {
+    #[error("the broadcast has a track of this name already")]
+    Duplicate,
+    #[error("a broadcast of more than {max} tracks")]
+    TooMany { max: usize },
+    #[error("a track name of {length} bytes, at most {max} accepted")]
+    NameTooLong { length: usize, max: usize },
+    #[error("the broadcast has ended (code {code})")]
+    Closed { code: CloseCode },
+}
+
+struct Shared {
+    id: Id,
+    account: Account,
+    state: Arc<Watch<State>>,
+    closed: Arc<Watch<Option<CloseCode>>>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broadcast").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+struct State {
+    tracks: HashMap<Arc<str>, Slot>,
+    /// Asked for and not yet seen by the publisher, in the order of asking.
+    queue: VecDeque<Arc<Ask>>,
+    /// How many slots are only asked for.
+    asked: usize,
+    consumers: usize,
+    closed: Option<CloseCode>,
+}
+
+/// What is behind a track's name.
+enum Slot {
+    Asked(Arc<Ask>),
+    Made(track::Consumer),
+}
+
+impl State {
+    /// Forgets tracks that have failed: whoever asks for one again may get a new one.
+    fn sweep(&mut self) {
+        self.tracks.retain(|_, slot| match slot {
+            Slot::Asked(_) => true,
+            Slot::Made(track) => !matches!(track.ended(), Some(Err(_))),
+        });
+    }
+
+    /// Room for one more name.
+    fn check_room(&mut self) -> Result<(), CreateError> {
+        if self.tracks.len() >= TRACKS_MAX {
+            self.sweep();
+        }
+        if self.tracks.len() >= TRACKS_MAX { Err(CreateError::TooMany { max: TRACKS_MAX }) } else { Ok(()) }
+    }
+
+    /// Takes out what is asked under this name, to be answered.
+    fn take_ask(&mut self, name: &str) -> Option<Arc<Ask>> {
+        match self.tracks.get(name) {
+            Some(Slot::Asked(ask)) => {
+                let ask = ask.clone();
+                self.tracks.remove(name);
+                self.asked -= 1;
+                self.queue.retain(|queued| !Arc::ptr_eq(queued, &ask));
+                Some(ask)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Shared {
+    /// Answers what is asked with a track or a refusal, unless it was answered or withdrawn meanwhile.
+    fn answer(&self, ask: &Arc<Ask>, answer: Result<track::Consumer, CloseCode>) {
+        let mut state = self.state.lock();
+        match state.tracks.get(&ask.name) {
+            Some(Slot::Asked(current)) if Arc::ptr_eq(current, ask) => {}
+            _ => return,
+        }
+        state.take_ask(&ask.name);
+        if let Ok(track) = &answer {
+            state.tracks.insert(ask.name.clone(), Slot::Made(track.clone()));
+        }
+        drop(state);
+        ask.answer(answer);
+    }
+
+    fn close(&self, code: CloseCode, tracks_too: bool) {
+        let mut state = self.state.lock();
+        if state.closed.is_some() {
+            return;
+        }
+        state.closed = Some(code);
+        state.queue.clear();
+        let tracks = std::mem::take(&mut state.tracks);
+        drop(state);
+        for slot in tracks.into_values() {
+            match slot {
+                Slot::Asked(ask) => ask.answer(Err(code)),
+                Slot::Made(track) if tracks_too => track.abort(code),
+                Slot::Made(_) => {}
+            }
+        }
+        *self.closed.lock() = Some(code);
+    }
+}
+
+/// Publishes a broadcast.
+///
+/// Dropping it says that no more tracks will be made: the broadcast is closed with CANCELLED, and its tracks go on as their
+/// own producers do. [`abort`](Self::abort) ends them too.
+#[derive(Debug)]
+pub struct Producer {
+    shared: Arc<Shared>,
+    waiter: Lock<Waiter<State>>,
+}
+
+impl Producer {
+    /// A broadcast without tracks, whose groups are kept at the expense of `account`.
+    pub fn new(account: Account) -> Self {
+        let (tracks, queue) = (HashMap::new(), VecDeque::new());
+        let state = Arc::new(Watch::new(State { tracks, queue, asked: 0, consumers: 0, closed: None }));
+        let waiter = Lock::new(Waiter::new(state.clone()));
+        let shared = Shared { id: Id::next(), account, state, closed: Arc::new(Watch::new(None)) };
+        Self { shared: Arc::new(shared), waiter }
+    }
+
+    pub fn id(&self) -> Id {
+        self.shared.id
+    }
+
+    pub fn consume(&self) -> Consumer {
+        Consumer::new(self.shared.clone())
+    }
+
+    /// Makes a track, for those who asked for it already and those who will.
+    ///
+    /// # Errors
+    /// When there is a track of this name that has not failed, there are [`TRACKS_MAX`], or the broadcast has ended.
+    pub fn create_track(&self, name: &str, info: track::Info) -> Result<track::Producer, CreateError> {
+        check_name(name)?;
+        let mut state = self.shared.state.lock();
+        if let Some(code) = state.closed {
+            return Err(CreateError::Closed { code });
+        }
+        match state.tracks.get(name) {
+            Some(Slot::Made(track)) if !matches!(track.ended(), Some(Err(_))) => return Err(CreateError::Duplicate),
+            Some(_) => {}
+            None => state.check_room()?,
+        }
+        let ask = state.take_ask(name);
+        let producer = track::Producer::new(name, info, &self.shared.account);
+        state.tracks.insert(name.into(), Slot::Made(producer.consume()));
+        drop(state);
+        if let Some(ask) = ask {
+            ask.answer(Ok(producer.consume()));
+        }
+        Ok(producer)
+    }
+
+    /// Ready with the next track that somebody asks for; `None` once nobody can ask any more. One task at a time can wait.
+    pub fn poll_requested(&self, cx: &mut Context<'_>) -> Poll<Option<track::Request>> {
+        self.waiter.lock().poll(cx, |state| {
+            if state.closed.is_some() {
+                return Poll::Ready(None);
+            }
+            if state.queue.is_empty() {
+                return if state.consumers == 0 { Poll::Ready(None) } else { Poll::Pending };
+            }
+            let Some(ask) = state.queue.pop_front() else { return Poll::Pending };
+            let (name, account) = (ask.name.clone(), self.shared.account.clone());
+            let shared = Arc::downgrade(&self.shared);
+            Poll::Ready(Some(track::Request::new(name, account, move |answer| match shared.upgrade() {
+                Some(shared) => shared.answer(&ask, answer),
+                None => ask.answer(answer),
+            })))
+        })
+    }
+
+    /// The next track that somebody asks for. `None` once nobody can ask any more: no consumer is left.
+    ///
+    /// # Cancel safety
+    /// Dropping the call loses no request.
+    pub async fn requested(&self) -> Option<track::Request> {
+        poll_fn(|cx| self.poll_requested(cx)).await
+    }
+
+    /// Tells all tracks the time; to be called about once a second. Those that nobody has asked for as long as tracks linger
+    /// are forgotten, and their producers [told so](track::Producer::unused).
+    pub fn tend(&self, now: Instant) {
+        let tracks: Vec<_> = {
+            let state = self.shared.state.lock();
+            let made = state.tracks.values().filter_map(|slot| if let Slot::Made(track) = slot { Some(track) } else { None });
+            made.cloned().collect()
+        };
+        let unused: Vec<_> = tracks.into_iter().filter(|track| track.tend(now)).collect();
+        if unused.is_empty() {
+            return;
+        }
+        let mut state = self.shared.state.lock();
+        for track in unused {
+            let same = matches!(state.tracks.get(track.name()), Some(Slot::Made(current)) if current.id() == track.id());
+            // Somebody may have asked for it at this very moment.
+            if same && track.is_unused() {
+                state.tracks.remove(track.name());
+            }
+        }
+    }
+
+    /// Ends the broadcast and all its tracks.
+    pub fn abort(self, code: CloseCode) {
+        self.shared.close(code, true);
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.shared.close(close::stream::CANCELLED, false);
+    }
+}
+
+/// Sees a broadcast. Clones are the same.
+#[derive(Debug)]
+pub struct Consumer {
+    shared: Arc<Shared>,
+}
+
+impl Consumer {
+    fn new(shared: Arc<Shared>) -> Self {
+        shared.state.lock().consumers += 1;
+        Self { shared }
+    }
+
+    pub fn id(&self) -> Id {
+        self.shared.id
+    }
+
+    /// Looks for a track, asking the publisher for it when it is not there. The result is a future; it can be polled as well.
+    ///
+    /// # Errors
+    /// With the code the publisher rejected the track with, or how the broadcast ended; with NO_CAPACITY when there are
+    /// [`TRACKS_MAX`] tracks or [`REQUESTS_MAX`] requests, with NOT_FOUND for a name longer than [`NAME_BYTES_MAX`].
+    ///
+    /// # Cancel safety
+    /// Dropping it withdraws the request, if nobody else waits for it and the publisher has not seen it.
+    pub fn track(&self, name: &str) -> Lookup {
+        Lookup::new(&self.shared, name)
+    }
+
+    /// How the broadcast ended. `None`: it goes on.
+    pub fn ended(&self) -> Option<CloseCode> {
+        *self.shared.closed.lock()
+    }
+
+    /// Waits for the end of the broadcast and returns how it ended.
+    pub async fn closed(&self) -> CloseCode {
+        let mut waiter = Waiter::new(self.shared.closed.clone());
+        waiter.wait(|closed| closed.map_or(Poll::Pending, Poll::Ready)).await
+    }
+}
+
+impl Clone for Consumer {
+    fn clone(&self) -> Self {
+        Self::new(self.shared.clone())
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        let mut state = self.shared.state.lock();
+        state.consumers -= 1;
+    }
+}
+
+fn check_name(name: &str) -> Result<(), CreateError> {
+    if name.len() > NAME_BYTES_MAX {
+        return Err(CreateError::NameTooLong { length: name.len(), max: NAME_BYTES_MAX });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

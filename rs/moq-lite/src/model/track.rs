@@ -1,0 +1,416 @@
+//! Tracks: groups by sequence and in order of arrival, the live edge, and what their readers ask.
+//!
+//! A track keeps its newest group, and the older ones for as long as it says, as [`cache::Policy`](super::cache::Policy)
+//! allows, and the budget has room. It never waits and knows no time but what it is told. There is one for each path and
+//! first hop: a publisher that was restarted makes a new one. Spec: moq-lite-05, "Track" and "SUBSCRIBE".
+
+mod groups;
+mod readers;
+mod request;
+mod subscription;
+
+use std::{
+    fmt,
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use moq_proto::{CloseCode, Timescale, Timestamp, close};
+
+pub use self::{groups::GROUPS_MAX, request::Request, subscription::Subscription};
+use self::{
+    groups::{Groups, Keeping},
+    readers::Readers,
+};
+use super::{
+    bell::{Bell, Ringer, Token},
+    cache::Account,
+    clock::Clock,
+    demand::{Ask, Demand},
+    expiry::Timeline,
+    group::{self, Group},
+    lock::Lock,
+    subgroup::Feed,
+    watch::{Waiter, Watch},
+};
+
+/// What is known of a track before any of it; never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// A hint where two tracks are asked for with the same priority. Higher goes first.
+    pub priority: u8,
+    /// How far behind the live edge the publisher wants its groups kept.
+    pub max_age: Duration,
+    /// What its timestamps count.
+    pub timescale: Timescale,
+}
+
+impl Default for Info {
+    /// What holds for publishers that cannot say.
+    fn default() -> Self {
+        Self { priority: 127, max_age: Duration::from_secs(5), timescale: Timescale::MILLIS }
+    }
+}
+
+/// Tells tracks apart; no two in a process are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(u64);
+
+impl Id {
+    fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Why a track does not take a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrackError {
+    #[error("group {sequence} is here already")]
+    Duplicate { sequence: u64 },
+    #[error("group {sequence} is older than what is kept")]
+    Old { sequence: u64 },
+    #[error("the track ends before group {end}")]
+    Ended { end: u64 },
+    #[error("the track was aborted (code {code})")]
+    Closed { code: CloseCode },
+    /// Everything that is kept is the newest of its track.
+    #[error("the cache has no room")]
+    NoCapacity,
+}
+
+struct Shared {
+    id: Id,
+    name: Arc<str>,
+    info: Info,
+    keeping: Keeping,
+    linger: Duration,
+    account: Account,
+    feed: Arc<Feed>,
+    groups: Lock<Groups>,
+    readers: Arc<Watch<Readers>>,
+    producers: AtomicUsize,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Track").field("id", &self.id).field("name", &self.name).field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Takes in a group; without a sequence, the one after the newest.
+    fn create(&self, sequence: Option<u64>) -> Result<Arc<Group>, TrackError> {
+        let mut groups = self.groups.lock();
+        let sequence = sequence.unwrap_or(groups.next_sequence());
+        groups.check(sequence)?;
+        let group = Group::new(sequence, groups.arrived() + 1, self.feed.clone(), &self.account);
+        groups.insert(group.clone());
+        let removed = groups.prune(&self.keeping, self.feed.clock.elapsed());
+        drop(groups);
+        drop(removed);
+        // Others may have to be evicted for it, which is not done under a lock.
+        if group.admit().is_err() {
+            self.groups.lock().remove(&group);
+            return Err(TrackError::NoCapacity);
+        }
+        self.feed.tower.ring();
+        Ok(group)
+    }
+
+    fn prune(&self) {
+        let removed = self.groups.lock().prune(&self.keeping, self.feed.clock.elapsed());
+        if !removed.is_empty() {
+            drop(removed);
+            self.feed.tower.ring();
+        }
+    }
+
+    /// Ends the track, and tells everybody.
+    fn end(&self, how: impl FnOnce(&mut Groups)) {
+        how(&mut self.groups.lock());
+        self.feed.tower.ring();
+    }
+
+    fn attach(&self, ringer: &Ringer, token: Token) -> Bell {
+        self.feed.tower.attach(ringer, token)
+    }
+}
+
+/// Puts groups into a track. Clones are producers of the same track; once the last is dropped without a
+/// [`finish`](Self::finish), the track is aborted with CANCELLED.
+#[derive(Debug)]
+pub struct Producer {
+    shared: Arc<Shared>,
+    waiter: Lock<Waiter<Readers>>,
+}
+
+impl Producer {
+    /// A track of its own. [`broadcast::Producer`](super::broadcast::Producer) makes those that can be found by name.
+    pub fn new(name: impl Into<Arc<str>>, info: Info, account: &Account) -> Self {
+        let policy = account.policy();
+        let keeping = Keeping { retention: policy.retention(info.max_age), timescale: info.timescale };
+        let feed = Feed { tower: Arc::default(), clock: Clock::default(), timescale: info.timescale };
+        let readers = Readers::new();
+        let waiter = Lock::new(Waiter::new(readers.clone()));
+        let shared = Arc::new(Shared {
+            id: Id::next(),
+            name: name.into(),
+            info,
+            keeping,
+            linger: policy.linger,
+            account: account.clone(),
+            feed: Arc::new(feed),
+            groups: Lock::default(),
+            readers,
+            producers: AtomicUsize::new(1),
+        });
+        Self { shared, waiter }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    pub fn info(&self) -> &Info {
+        &self.shared.info
+    }
+
+    pub fn consume(&self) -> Consumer {
+        Consumer { shared: self.shared.clone() }
+    }
+
+    /// The group after the newest. On a track that takes no more of them, one that nobody will read.
+    pub fn append_group(&self) -> group::Producer {
+        let group = self.shared.create(None).unwrap_or_else(|_| {
+            let shared = &self.shared;
+            Group::new(0, 0, shared.feed.clone(), &shared.account)
+        });
+        group::Producer::new(group)
+    }
+
+    /// The group with this sequence, which may lie below the newest.
+    ///
+    /// # Errors
+    /// When it is here already, is older than what is kept, or lies beyond the track's end; when the track was aborted; when
+    /// the cache has no room.
+    pub fn create_group(&self, sequence: u64) -> Result<group::Producer, TrackError> {
+        self.shared.create(Some(sequence)).map(group::Producer::new)
+    }
+
+    /// A group of one frame that came in one datagram. What cannot be kept is dropped, as datagrams are.
+    ///
+    /// # Errors
+    /// As [`create_group`](Self::create_group).
+    pub fn datagram(&self, sequence: u64, timestamp: Timestamp, payload: Bytes, now: Instant) -> Result<(), TrackError> {
+        self.tell(now);
+        let mut group = self.create_group(sequence)?;
+        if group.write_frame(payload, Some(timestamp)).is_ok() {
+            group.finish();
+        }
+        Ok(())
+    }
+
+    /// Sequence of the newest group.
+    pub fn latest_sequence(&self) -> Option<u64> {
+        self.consume().latest_sequence()
+    }
+
+    /// Says that no group at or above `end` will exist; without an `end`, none above the newest. Lower ones may still come.
+    /// The first end stands.
+    pub fn finish(&self, end: Option<u64>) {
+        self.shared.end(|groups| groups.finish(end));
+    }
+
+    /// Ends the track before its time. A track that was finished stays so.
+    pub fn abort(&self, code: CloseCode) {
+        self.shared.end(|groups| groups.abort(code));
+    }
+
+    /// Ready with the merged demand once it differs from what `seen` stands for, which starts as 0; `None`: nobody asks.
+    /// One task at a time can wait by one producer.
+    pub fn poll_demand(&self, cx: &mut Context<'_>, seen: &mut u64) -> Poll<Option<Demand>> {
+        self.waiter.lock().poll(cx, |readers| {
+            if readers.version() == *seen {
+                return Poll::Pending;
+            }
+            *seen = readers.version();
+            Poll::Ready(readers.demand())
+        })
+    }
+
+    /// Waits until nobody has asked for as long as a track lingers, which [`tend`](Self::tend) finds out: whoever holds the
+    /// track may then drop it.
+    pub async fn unused(&self) {
+        let mut waiter = Waiter::new(self.shared.readers.clone());
+        waiter.wait(|readers| if readers.is_unused() { Poll::Ready(()) } else { Poll::Pending }).await
+    }
+
+    /// Waits until every group below `end` that is known has ended, and the last of them is known.
+    pub async fn complete(&self, end: Option<u64>) {
+        let ringer = Ringer::new();
+        let _bell = self.shared.attach(&ringer, 0);
+        let mut rung = Vec::new();
+        loop {
+            ringer.take_rung(&mut rung);
+            if self.is_complete(end) {
+                return;
+            }
+            poll_fn(|cx| ringer.poll_rung(cx)).await;
+        }
+    }
+
+    fn is_complete(&self, end: Option<u64>) -> bool {
+        let groups = self.shared.groups.lock();
+        let last_is_known = end.is_none_or(|end| groups.next_sequence() >= end);
+        last_is_known && groups.by_sequence().all(|group| group.ending().is_some())
+    }
+
+    /// Tells the track the time, without which nothing gets old while nothing arrives. To be called about once a second.
+    ///
+    /// Lets go of groups that are no longer worth keeping, and returns whether the track has been [unused](Self::unused) for
+    /// as long as it lingers.
+    pub fn tend(&self, now: Instant) -> bool {
+        self.consume().tend(now)
+    }
+
+    /// Tells the track the time, and no more.
+    fn tell(&self, now: Instant) {
+        self.shared.feed.clock.tell(now);
+    }
+}
+
+impl Clone for Producer {
+    fn clone(&self) -> Self {
+        self.shared.producers.fetch_add(1, Ordering::Relaxed);
+        Self { shared: self.shared.clone(), waiter: Lock::new(self.waiter.lock().clone()) }
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        if self.shared.producers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.abort(close::stream::CANCELLED);
+        }
+    }
+}
+
+/// Sees a track. Clones are the same; only a [`Subscription`] asks for anything.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    shared: Arc<Shared>,
+}
+
+impl Consumer {
+    pub fn id(&self) -> Id {
+        self.shared.id
+    }
+
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    pub fn info(&self) -> &Info {
+        &self.shared.info
+    }
+
+    /// Asks for groups, for as long as the subscription lives.
+    pub fn subscribe(&self, ask: Ask) -> Subscription {
+        Subscription::new(self.clone(), ask)
+    }
+
+    /// Hangs up a bell that rings `ringer` under the name `token` whenever something happens to the track: bytes, a new
+    /// group, an end, an eviction.
+    pub fn attach(&self, ringer: &Ringer, token: Token) -> Bell {
+        self.shared.attach(ringer, token)
+    }
+
+    /// How many groups have arrived: the newest place in the order of arrival.
+    pub fn arrived(&self) -> u64 {
+        self.shared.groups.lock().arrived()
+    }
+
+    /// Appends the groups that arrived after `seen`, in that order, as far as they are kept, and returns what is to be
+    /// `seen` next time. One lock for all viewers of a shard.
+    pub fn arrivals_since(&self, seen: u64, into: &mut Vec<group::Consumer>) -> u64 {
+        let groups = self.shared.groups.lock();
+        if groups.arrived() > seen {
+            into.extend(groups.arrivals_since(seen).map(|group| group::Consumer::new(group.clone())));
+        }
+        groups.arrived()
+    }
+
+    /// The groups that are kept, by sequence.
+    pub fn cached(&self) -> Vec<group::Consumer> {
+        let groups = self.shared.groups.lock();
+        let kept = groups.by_sequence().filter(|group| !group.is_evicted());
+        kept.map(|group| group::Consumer::new(group.clone())).collect()
+    }
+
+    /// The live edge: the group with the highest sequence.
+    pub fn latest(&self) -> Option<group::Consumer> {
+        self.shared.groups.lock().latest().map(|group| group::Consumer::new(group.clone()))
+    }
+
+    /// Sequence of the live edge.
+    pub fn latest_sequence(&self) -> Option<u64> {
+        self.shared.groups.lock().latest().map(|group| group.sequence())
+    }
+
+    /// The group with this sequence, if it is kept.
+    pub fn group(&self, sequence: u64) -> Option<group::Consumer> {
+        let groups = self.shared.groups.lock();
+        groups.get(sequence).filter(|group| !group.is_evicted()).map(|group| group::Consumer::new(group.clone()))
+    }
+
+    /// How far the track's groups lie behind its live edge.
+    pub fn edge(&self) -> Edge {
+        Edge { shared: self.shared.clone() }
+    }
+
+    /// How the track ended: no group at or above this sequence will exist, or it was aborted. `None`: it goes on. Groups
+    /// below the end may still arrive.
+    pub fn ended(&self) -> Option<Result<u64, CloseCode>> {
+        let groups = self.shared.groups.lock();
+        groups.aborted().map(Err).or(groups.end().map(Ok))
+    }
+
+    /// [`Producer::abort`], for the broadcast that ends with all its tracks.
+    pub(super) fn abort(&self, code: CloseCode) {
+        self.shared.end(|groups| groups.abort(code));
+    }
+
+    /// [`Producer::tend`], for the broadcast, which keeps tracks that nobody produces any more.
+    pub(super) fn tend(&self, now: Instant) -> bool {
+        let elapsed = self.shared.feed.clock.tell(now);
+        self.shared.prune();
+        readers::tend(&self.shared.readers, elapsed, self.shared.linger)
+    }
+
+    /// Whether the track has been unused for as long as it lingers.
+    pub(super) fn is_unused(&self) -> bool {
+        self.shared.readers.lock().is_unused()
+    }
+}
+
+/// How far a track's groups lie behind its live edge, now and whenever it is asked.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    shared: Arc<Shared>,
+}
+
+impl Timeline for Edge {
+    fn behind(&self, sequence: u64) -> Option<Duration> {
+        self.shared.groups.lock().behind(sequence, self.shared.info.timescale)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! The groups that a track has, by sequence and by arrival, and which of them it keeps.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use moq_proto::{CloseCode, Timescale, Timestamp};
+
+use super::TrackError;
+use crate::model::{expiry, group::Group};
+
+/// Most groups a track keeps, whatever their age and size. Audio with a group for every frame of 20 ms keeps five minutes.
+pub const GROUPS_MAX: usize = 16_384;
+
+/// How long a track keeps its groups, and in which units it counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keeping {
+    pub(super) retention: Duration,
+    pub(super) timescale: Timescale,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    by_sequence: BTreeMap<u64, Arc<Group>>,
+    by_arrival: BTreeMap<u64, Arc<Group>>,
+    /// Groups that ever arrived.
+    arrived: u64,
+    /// Sequences below this one were let go of, or are too old to begin with.
+    floor: u64,
+    /// No group at or above this one will exist.
+    end: Option<u64>,
+    aborted: Option<CloseCode>,
+}
+
+impl Groups {
+    pub(super) fn arrived(&self) -> u64 {
+        self.arrived
+    }
+
+    pub(super) fn end(&self) -> Option<u64> {
+        self.end
+    }
+
+    pub(super) fn aborted(&self) -> Option<CloseCode> {
+        self.aborted
+    }
+
+    /// The sequence after the last, whether or not the last is kept.
+    pub(super) fn next_sequence(&self) -> u64 {
+        self.latest().map_or(0, |group| group.sequence() + 1)
+    }
+
+    /// The live edge.
+    pub(super) fn latest(&self) -> Option<&Arc<Group>> {
+        self.by_sequence.values().next_back()
+    }
+
+    pub(super) fn get(&self, sequence: u64) -> Option<&Arc<Group>> {
+        self.by_sequence.get(&sequence)
+    }
+
+    pub(super) fn by_sequence(&self) -> impl Iterator<Item = &Arc<Group>> {
+        self.by_sequence.values()
+    }
+
+    pub(super) fn arrivals_since(&self, seen: u64) -> impl Iterator<Item = &Arc<Group>> {
+        self.by_arrival.range(seen.saturating_add(1)..).map(|(_, group)| group)
+    }
+
+    /// Whether a group with this sequence may arrive.
+    pub(super) fn check(&self, sequence: u64) -> Result<(), TrackError> {
+        if let Some(code) = self.aborted {
+            return Err(TrackError::Closed { code });
+        }
+        if let Some(end) = self.end.filter(|end| sequence >= *end) {
+            return Err(TrackError::Ended { end });
+        }
+        if sequence < self.floor {
+            return Err(TrackError::Old { sequence });
+        }
+        match self.by_sequence.get(&sequence) {
+            Some(group) if !group.is_evicted() => Err(TrackError::Duplicate { sequence }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes in a group that was [checked](Self::check). The newest one is pinned, and only that.
+    pub(super) fn insert(&mut self, group: Arc<Group>) {
+        match self.latest() {
+            Some(latest) if latest.sequence() > group.sequence() => group.unpin(),
+            Some(latest) => latest.unpin(),
+            None => {}
+        }
+        self.arrived = self.arrived.max(group.arrival());
+        self.by_arrival.insert(group.arrival(), group.clone());
+        if let Some(evicted) = self.by_sequence.insert(group.sequence(), group) {
+            self.by_arrival.remove(&evicted.arrival());
+        }
+    }
+
+    /// No group at or above `end` will exist; without one, none above the newest. The first end stands.
+    pub(super) fn finish(&mut self, end: Option<u64>) {
+        if self.aborted.is_none() {
+            self.end.get_or_insert(end.unwrap_or(self.next_sequence()));
+        }
+    }
+
+    /// Ends it before its time, unless it has ended.
+    pub(super) fn abort(&mut self, code: CloseCode) {
+        if self.end.is_none() {
+            self.aborted.get_or_insert(code);
+        }
+    }
+
+    /// Takes out a group that could not be admitted after all.
+    pub(super) fn remove(&mut self, group: &Group) {
+        self.by_sequence.remove(&group.sequence());
+        self.by_arrival.remove(&group.arrival());
+    }
+
+    /// Takes it out of what is offered, though readers may still hold it.
+    fn remove_first(&mut self) -> Option<Arc<Group>> {
+        let (sequence, group) = self.by_sequence.pop_first()?;
+        self.by_arrival.remove(&group.arrival());
+        self.floor = self.floor.max(sequence + 1);
+        Some(group)
+    }
+
+    /// Lets go of the oldest groups, as long as they are not worth keeping; never of the newest. They are returned, to be
+    /// dropped outside of the lock.
+    pub(super) fn prune(&mut self, keeping: &Keeping, elapsed: Duration) -> Vec<Arc<Group>> {
+        let mut removed = Vec::new();
+        while self.by_sequence.len() > 1 && (self.by_sequence.len() > GROUPS_MAX || self.is_first_over(keeping, elapsed)) {
+            removed.extend(self.remove_first());
+        }
+        removed
+    }
+
+    /// Whether the oldest group was evicted, or has lain behind the live edge for as long as groups are kept: by its time,
+    /// or by when its successor came.
+    fn is_first_over(&self, keeping: &Keeping, elapsed: Duration) -> bool {
+        let mut groups = self.by_sequence.values();
+        let (Some(first), Some(second)) = (groups.next(), groups.next()) else { return false };
+        let superseded = second.arrived().and_then(|arrived| elapsed.checked_sub(arrived));
+        first.is_evicted()
+            || superseded.is_some_and(|age| age >= keeping.retention)
+            || self.behind(first.sequence(), keeping.timescale).is_some_and(|behind| behind >= keeping.retention)
+    }
+
+    /// Media time from the end of group `sequence` to the latest frame of the newest group.
+    pub(super) fn behind(&self, sequence: u64, timescale: Timescale) -> Option<Duration> {
+        let later = self.by_sequence.range(sequence.checked_add(1)?..).map(|(_, group)| group);
+        let reach: Timestamp = later.clone().find_map(|group| group.first_timestamp())?;
+        let edge = later.rev().find_map(|group| group.newest_timestamp())?;
+        expiry::distance(reach, edge, timescale)
+    }
+}
