@@ -1,1 +1,3 @@
+//! Sockets, TLS and the transports behind [`moq_lite::transport`].
 
+pub mod backend;

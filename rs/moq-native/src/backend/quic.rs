@@ -1,0 +1,236 @@
+//! QUIC: raw, and as WebTransport over HTTP/3. The two differ by a prefix on streams and datagrams and in how they close.
+//!
+//! quinn carries the bytes. web-transport-quinn does what HTTP/3 asks around them: SETTINGS, CONNECT, the closing capsule;
+//! streams are opened and accepted on the quinn connection itself, so no byte passes through a second layer.
+//! Handshakes belong to `server` and `client`.
+//!
+//! A connection closes with code 0 when its last handle is gone, whatever its streams still hold.
+//!
+//! Spec: WebTransport over HTTP/3 (drafts 02 to 14); moq-lite-06, "Session".
+
+mod arrivals;
+mod ending;
+mod prefix;
+mod stream;
+
+use std::{
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use futures::Stream;
+use moq_lite::transport::{self, BiStream, ConnectionError, ConnectionStats, Rank};
+
+use self::{
+    arrivals::{Arrivals, Critical},
+    ending::Ending,
+    prefix::Direction,
+};
+pub use self::stream::{RecvStream, SendStream};
+use super::waiting::Waiting;
+
+/// Unidirectional streams that HTTP/3 itself needs: control and the two of QPACK (RFC 9114, section 6.2).
+const HTTP3_STREAMS: u32 = 3;
+
+/// An established connection over QUIC.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    owner: Arc<Owner>,
+    opened_uni: Waiting<Result<quinn::SendStream, quinn::ConnectionError>>,
+    opened_bi: Waiting<Result<(quinn::SendStream, quinn::RecvStream), quinn::ConnectionError>>,
+    accepted_uni: Arrivals<quinn::RecvStream>,
+    accepted_bi: Arrivals<(quinn::SendStream, quinn::RecvStream)>,
+    datagrams: Waiting<Result<Bytes, quinn::ConnectionError>>,
+    ended: Waiting<quinn::ConnectionError>,
+}
+
+/// What all handles of one connection share; the last of them closes it.
+#[derive(Debug)]
+struct Owner {
+    quinn: quinn::Connection,
+    protocol: Option<String>,
+    /// Whether HTTP/3 lies between QUIC and the session, so that streams and datagrams have a prefix.
+    is_web_transport: bool,
+    critical: Critical,
+    ending: Arc<Ending>,
+}
+
+impl Connection {
+    /// Raw QUIC, once its handshake is done.
+    pub fn raw(quinn: quinn::Connection) -> Self {
+        let protocol = negotiated(&quinn).and_then(|alpn| String::from_utf8(alpn).ok());
+        let ending = Ending::raw(quinn.clone());
+        Self::new(Owner { quinn, protocol, is_web_transport: false, critical: Critical::default(), ending: Arc::new(ending) })
+    }
+
+    /// A WebTransport session, once its CONNECT was answered. It has the QUIC connection to itself.
+    pub fn web_transport(session: web_transport_quinn::Session) -> Self {
+        let quinn = quinn::Connection::clone(&session);
+        let protocol = session.protocol().map(str::to_owned);
+        let ending = Ending::web_transport(session);
+        Self::new(Owner { quinn, protocol, is_web_transport: true, critical: Critical::default(), ending: Arc::new(ending) })
+    }
+
+    fn new(owner: Owner) -> Self {
+        Self {
+            owner: Arc::new(owner),
+            opened_uni: Waiting::default(),
+            opened_bi: Waiting::default(),
+            accepted_uni: Arrivals::default(),
+            accepted_bi: Arrivals::default(),
+            datagrams: Waiting::default(),
+            ended: Waiting::default(),
+        }
+    }
+
+    fn send_half(&self, stream: quinn::SendStream, rank: Rank) -> SendStream {
+        SendStream::new(stream, rank, self.owner.ending.clone())
+    }
+
+    fn recv_half(&self, stream: quinn::RecvStream) -> RecvStream {
+        RecvStream::new(stream, self.owner.ending.clone())
+    }
+}
+
+impl transport::Connection for Connection {
+    type SendStream = SendStream;
+    type RecvStream = RecvStream;
+
+    fn protocol(&self) -> Option<&str> {
+        self.owner.protocol.as_deref()
+    }
+
+    fn uni_prefix(&self) -> Bytes {
+        if self.owner.is_web_transport { prefix::UNI } else { Bytes::new() }
+    }
+
+    fn poll_open_uni(&mut self, cx: &mut Context<'_>, rank: Rank) -> Poll<Result<SendStream, ConnectionError>> {
+        let quinn = &self.owner.quinn;
+        if self.opened_uni.is_idle()
+            && let Poll::Ready(opened) = pin!(quinn.open_uni()).poll(cx)
+        {
+            return Poll::Ready(opened.map(|stream| self.send_half(stream, rank)).map_err(|lost| self.owner.ending.of(lost)));
+        }
+        let opened = ready!(self.opened_uni.poll(cx, || each(quinn, |quinn| async move { quinn.open_uni().await })));
+        Poll::Ready(opened.map(|stream| self.send_half(stream, rank)).map_err(|lost| self.owner.ending.of(lost)))
+    }
+
+    fn poll_open_bi(&mut self, cx: &mut Context<'_>, rank: Rank) -> Poll<Result<BiStream<Self>, ConnectionError>> {
+        let quinn = &self.owner.quinn;
+        let opened = ready!(self.opened_bi.poll(cx, || each(quinn, |quinn| async move { quinn.open_bi().await })));
+        let (send, recv) = opened.map_err(|lost| self.owner.ending.of(lost))?;
+        let mut send = self.send_half(send, rank);
+        if self.owner.is_web_transport {
+            send.begin_with(cx, prefix::BI);
+        }
+        Poll::Ready(Ok((send, self.recv_half(recv))))
+    }
+
+    fn poll_accept_uni(&mut self, cx: &mut Context<'_>) -> Poll<Result<RecvStream, ConnectionError>> {
+        let Owner { quinn, is_web_transport, critical, .. } = &*self.owner;
+        let arrivals = || each(quinn, |quinn| async move { quinn.accept_uni().await });
+        let prefix = is_web_transport.then_some(Direction::Uni);
+        let accepted = ready!(self.accepted_uni.poll(cx, arrivals, prefix, critical));
+        Poll::Ready(accepted.map(|stream| self.recv_half(stream)).map_err(|lost| self.owner.ending.of(lost)))
+    }
+
+    fn poll_accept_bi(&mut self, cx: &mut Context<'_>) -> Poll<Result<BiStream<Self>, ConnectionError>> {
+        let Owner { quinn, is_web_transport, critical, .. } = &*self.owner;
+        let arrivals = || each(quinn, |quinn| async move { quinn.accept_bi().await });
+        let prefix = is_web_transport.then_some(Direction::Bi);
+        let (send, recv) =
+            ready!(self.accepted_bi.poll(cx, arrivals, prefix, critical)).map_err(|lost| self.owner.ending.of(lost))?;
+        Poll::Ready(Ok((self.send_half(send, Rank::CONTROL), self.recv_half(recv))))
+    }
+
+    fn max_datagram_size(&self) -> Option<usize> {
+        let prefix = if self.owner.is_web_transport { prefix::DATAGRAM.len() } else { 0 };
+        self.owner.quinn.max_datagram_size()?.checked_sub(prefix)
+    }
+
+    fn send_datagram(&mut self, payload: Bytes) -> bool {
+        let datagram = if self.owner.is_web_transport {
+            let mut datagram = BytesMut::with_capacity(prefix::DATAGRAM.len() + payload.len());
+            datagram.extend_from_slice(&prefix::DATAGRAM);
+            datagram.extend_from_slice(&payload);
+            datagram.freeze()
+        } else {
+            payload
+        };
+        // quinn makes room by dropping older datagrams; the session would rather lose the newest than be told nothing.
+        self.owner.quinn.datagram_send_buffer_space() >= datagram.len() && self.owner.quinn.send_datagram(datagram).is_ok()
+    }
+
+    fn poll_recv_datagram(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, ConnectionError>> {
+        let quinn = &self.owner.quinn;
+        loop {
+            let datagram = ready!(self.datagrams.poll(cx, || each(quinn, |quinn| async move { quinn.read_datagram().await })))
+                .map_err(|lost| self.owner.ending.of(lost))?;
+            if !self.owner.is_web_transport {
+                return Poll::Ready(Ok(datagram));
+            }
+            if datagram.starts_with(&prefix::DATAGRAM) {
+                return Poll::Ready(Ok(datagram.slice(prefix::DATAGRAM.len()..)));
+            }
+            tracing::trace!("datagram of another session dropped");
+        }
+    }
+
+    fn allow(&mut self, streams: u32, window: u32) {
+        let of_http3 = if self.owner.is_web_transport { HTTP3_STREAMS } else { 0 };
+        self.owner.quinn.set_max_concurrent_uni_streams(streams.saturating_add(of_http3).into());
+        self.owner.quinn.set_receive_window(window.into());
+    }
+
+    fn close(&self, code: u32, reason: &str) {
+        self.owner.ending.close(code, reason);
+    }
+
+    fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<ConnectionError> {
+        let quinn = &self.owner.quinn;
+        let lost = ready!(self.ended.poll(cx, || each(quinn, |quinn| async move { quinn.closed().await })));
+        Poll::Ready(self.owner.ending.of(lost))
+    }
+
+    fn stats(&self) -> ConnectionStats {
+        let stats = self.owner.quinn.stats();
+        let mut known = ConnectionStats::default();
+        known.rtt = Some(stats.path.rtt);
+        known.send_bitrate = bitrate(stats.path.cwnd, stats.path.rtt);
+        known.bytes_sent = Some(stats.udp_tx.bytes);
+        known.bytes_received = Some(stats.udp_rx.bytes);
+        known.packets_lost = Some(stats.path.lost_packets);
+        known
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.ending.close(0, "");
+    }
+}
+
+/// The results of `operation`, one after the other, without end.
+fn each<T, O, F>(quinn: &quinn::Connection, operation: O) -> impl Stream<Item = T> + Send + Sync + use<T, O, F>
+where
+    O: Fn(quinn::Connection) -> F + Send + Sync,
+    F: Future<Output = T> + Send + Sync,
+{
+    futures::stream::unfold((quinn.clone(), operation), |(quinn, operation)| async move {
+        let result = operation(quinn.clone()).await;
+        Some((result, (quinn, operation)))
+    })
+}
+
+/// The ALPN that the handshake settled.
+fn negotiated(quinn: &quinn::Connection) -> Option<Vec<u8>> {
+    quinn.handshake_data()?.downcast::<quinn::crypto::rustls::HandshakeData>().ok()?.protocol
+}
+
+/// Bits per second that `window` bytes a round trip make.
+fn bitrate(window: u64, rtt: std::time::Duration) -> Option<u64> {
+    let bits = u128::from(window) * 8 * 1_000_000;
+    bits.checked_div(rtt.as_micros()).and_then(|rate| u64::try_from(rate).ok())
+}

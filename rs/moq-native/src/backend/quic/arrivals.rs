@@ -1,0 +1,165 @@
+//! Arrivals: the streams a peer opens, past their WebTransport prefix, and what becomes of those that are not for us.
+//!
+//! A stream whose prefix is still on its way holds nobody else up. How many there can be is bounded by the streams that the
+//! peer may open.
+//!
+//! Spec: WebTransport over HTTP/3, section 4; RFC 9114, section 6.2.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    sync::{Mutex, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use futures::{
+    Stream,
+    stream::{FuturesUnordered, StreamExt},
+};
+use quinn::VarInt;
+
+use super::prefix::{Direction, Kind, PrefixReader};
+use crate::backend::waiting::Waiting;
+
+/// H3_STREAM_CREATION_ERROR: this side has no use for a stream of that type (RFC 9114, section 8.1).
+const STREAM_CREATION_ERROR: VarInt = VarInt::from_u32(0x103);
+
+/// WEBTRANSPORT_BUFFERED_STREAM_REJECTED: the stream belongs to a session that does not exist.
+const STREAM_REJECTED: VarInt = VarInt::from_u32(0x3994_bd84);
+
+/// A peer's stream as quinn hands it over.
+pub(super) trait Arrival: Send + Sync + Unpin + 'static {
+    fn recv(&mut self) -> &mut quinn::RecvStream;
+
+    /// Refuses the stream with a code of HTTP/3.
+    fn refuse(self, code: VarInt);
+
+    /// The receiving half alone.
+    fn into_recv(self) -> quinn::RecvStream;
+}
+
+impl Arrival for quinn::RecvStream {
+    fn recv(&mut self) -> &mut quinn::RecvStream {
+        self
+    }
+
+    fn refuse(mut self, code: VarInt) {
+        // Fails on a stream that is over, which is as good.
+        let _ = self.stop(code);
+    }
+
+    fn into_recv(self) -> quinn::RecvStream {
+        self
+    }
+}
+
+impl Arrival for (quinn::SendStream, quinn::RecvStream) {
+    fn recv(&mut self) -> &mut quinn::RecvStream {
+        &mut self.1
+    }
+
+    fn refuse(mut self, code: VarInt) {
+        let _ = self.0.reset(code);
+        self.1.refuse(code);
+    }
+
+    fn into_recv(self) -> quinn::RecvStream {
+        self.1
+    }
+}
+
+/// Streams that HTTP/3 forbids to close while the connection lives: the peer's two of QPACK.
+#[derive(Debug, Default)]
+pub(super) struct Critical(Mutex<Vec<quinn::RecvStream>>);
+
+impl Critical {
+    const STREAMS: usize = 2;
+
+    /// Keeps `stream` open unread; one too many is refused.
+    fn keep(&self, stream: quinn::RecvStream) {
+        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if streams.len() < Self::STREAMS {
+            streams.push(stream);
+        } else {
+            stream.refuse(STREAM_CREATION_ERROR);
+        }
+    }
+}
+
+/// The streams of one direction, for one handle of a connection. A clone starts with none.
+pub(super) struct Arrivals<A> {
+    opened: Waiting<Result<A, quinn::ConnectionError>>,
+    /// Streams whose prefix is on its way.
+    unread: FuturesUnordered<Pin<Box<dyn Future<Output = (A, Kind)> + Send + Sync>>>,
+}
+
+impl<A: Arrival> Arrivals<A> {
+    /// The next stream of the session. `prefixed`: whether streams have a prefix, and of which direction.
+    pub(super) fn poll<S>(
+        &mut self,
+        cx: &mut Context<'_>,
+        accept: impl Fn() -> S,
+        prefixed: Option<Direction>,
+        critical: &Critical,
+    ) -> Poll<Result<A, quinn::ConnectionError>>
+    where
+        S: Stream<Item = Result<A, quinn::ConnectionError>> + Send + Sync + 'static,
+    {
+        let Some(direction) = prefixed else {
+            return self.opened.poll(cx, accept);
+        };
+        while let Poll::Ready(opened) = self.opened.poll(cx, &accept) {
+            let mut stream = opened?;
+            let mut prefix = PrefixReader::new(direction);
+            match prefix.poll(cx, stream.recv()) {
+                Poll::Ready(kind) => {
+                    if let Some(stream) = sort(stream, kind, critical) {
+                        return Poll::Ready(Ok(stream));
+                    }
+                }
+                Poll::Pending => self.unread.push(Box::pin(async move {
+                    let kind = poll_fn(|cx| prefix.poll(cx, stream.recv())).await;
+                    (stream, kind)
+                })),
+            }
+        }
+        while let Some((stream, kind)) = ready!(self.unread.poll_next_unpin(cx)) {
+            if let Some(stream) = sort(stream, kind, critical) {
+                return Poll::Ready(Ok(stream));
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// Hands on a stream of the session and does with any other what HTTP/3 asks.
+fn sort<A: Arrival>(stream: A, kind: Kind, critical: &Critical) -> Option<A> {
+    match kind {
+        Kind::Session => return Some(stream),
+        Kind::OtherSession => stream.refuse(STREAM_REJECTED),
+        Kind::Foreign => stream.refuse(STREAM_CREATION_ERROR),
+        Kind::Critical => critical.keep(stream.into_recv()),
+        Kind::Cut => {}
+    }
+    tracing::debug!(?kind, "stream is not the session's");
+    None
+}
+
+impl<A> Default for Arrivals<A> {
+    fn default() -> Self {
+        Self { opened: Waiting::default(), unread: FuturesUnordered::new() }
+    }
+}
+
+impl<A> Clone for Arrivals<A> {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl<A> fmt::Debug for Arrivals<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arrivals").field("unread", &self.unread.len()).finish()
+    }
+}
