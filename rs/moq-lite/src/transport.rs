@@ -30,11 +30,7 @@ pub trait Connection: Clone + Debug + 'static {
     fn uni_prefix(&self) -> Bytes;
 
     /// Opens a unidirectional stream; waits while the peer allows no more of them.
-    fn poll_open_uni(
-        &mut self,
-        cx: &mut Context<'_>,
-        rank: Rank,
-    ) -> Poll<Result<Self::SendStream, ConnectionError>>;
+    fn poll_open_uni(&mut self, cx: &mut Context<'_>, rank: Rank) -> Poll<Result<Self::SendStream, ConnectionError>>;
 
     /// Opens a bidirectional stream; waits while the peer allows no more of them.
     fn poll_open_bi(&mut self, cx: &mut Context<'_>, rank: Rank) -> Poll<Result<BiStream<Self>, ConnectionError>>;

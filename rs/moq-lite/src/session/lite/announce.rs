@@ -1,0 +1,437 @@
+//! The Announce conversation: which broadcasts there are, told and heard.
+//!
+//! Spec: moq-lite-06, "ANNOUNCE"; moq-lite-05 and older in their dialects.
+
+use std::{collections::HashMap, future::poll_fn, rc::Rc, task::Poll, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use moq_proto::{
+    Cost, HopChain, HopId, Path, VarInt, Writer,
+    lite::{
+        self, Hops,
+        message::{Announce, AnnounceInit, AnnounceOk, AnnounceRequest},
+    },
+};
+use tracing::{debug, info};
+
+use super::super::{
+    Error,
+    error::Failure,
+    random_hop,
+    shared::{Shared, is_gone, now},
+    stream::{Receiver, Sender},
+};
+use crate::{
+    model::{
+        broadcast,
+        origin::{Announced, Change, Publication, PublishError},
+        route::Route,
+    },
+    stats::count,
+    transport::Connection,
+};
+
+/// Bytes of announcements gathered before they are written.
+const BATCH_BYTES: usize = 16 * 1024;
+
+/// How often the tracks of a broadcast are told the time, by which old groups go.
+const TEND_INTERVAL: Duration = Duration::from_secs(1);
+
+// ---- telling ----
+
+/// Tells the peer what there is under the prefix it named, until it wants no more.
+pub(in super::super) async fn answer<C: Connection>(
+    shared: &Rc<Shared<C>>,
+    request: AnnounceRequest,
+    sender: &mut Sender<C::SendStream>,
+    receiver: &mut Receiver<C::RecvStream>,
+) -> Result<(), Failure> {
+    let mut teller = Teller::new(shared);
+    let mut feed = None;
+    if let Some(outbound) = &shared.outbound {
+        // What came from the peer itself is not told to it, so who it is must be known first.
+        let declared = match request.exclude {
+            exclude if !exclude.is_unknown() => exclude,
+            _ => shared.peer_setup().await.map_or(HopId::UNKNOWN, |setup| setup.hop),
+        };
+        outbound.set_hop(declared);
+        feed = Some(outbound.announced(&request.prefix, request.hidden));
+    }
+    let initial = feed.as_mut().map_or_else(Vec::new, Announced::initial);
+    sender.send(teller.begin(initial)).await?;
+    let Some(mut feed) = feed else {
+        // Nothing here is for this peer: an empty set that never changes.
+        return receiver.end().await;
+    };
+    loop {
+        let batch = tokio::select! {
+            ended = receiver.end() => return ended,
+            batch = next_batch(&mut feed, &mut teller) => batch,
+        };
+        match batch {
+            Some(batch) => sender.send(batch).await?,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// All changes there are now, as one write. `None`: the feed is over.
+async fn next_batch(feed: &mut Announced, teller: &mut Teller) -> Option<Bytes> {
+    let mut batch = BytesMut::new();
+    poll_fn(|cx| {
+        while batch.len() < BATCH_BYTES {
+            match feed.poll_next(cx) {
+                Poll::Ready(Some(change)) => teller.tell(change, &mut batch),
+                Poll::Ready(None) if batch.is_empty() => return Poll::Ready(None),
+                Poll::Pending if batch.is_empty() => return Poll::Pending,
+                Poll::Ready(None) | Poll::Pending => break,
+            }
+        }
+        Poll::Ready(Some(()))
+    })
+    .await?;
+    Some(batch.freeze())
+}
+
+/// What one peer was told on one stream, in its version's terms.
+struct Teller {
+    dialect: &'static lite::Dialect,
+    hop: HopId,
+    held: HashMap<Path, Held>,
+    next_id: u64,
+}
+
+struct Held {
+    id: VarInt,
+    hops: HopChain,
+    cost: Cost,
+}
+
+impl Teller {
+    fn new<C: Connection>(shared: &Shared<C>) -> Self {
+        Self { dialect: shared.dialect, hop: shared.hop, held: HashMap::new(), next_id: 0 }
+    }
+
+    /// The first answer, and the set that exists now.
+    fn begin(&mut self, initial: Vec<Change>) -> Bytes {
+        let mut wire = BytesMut::new();
+        if let Some(layout) = &self.dialect.announce_init {
+            let mut suffixes = Vec::with_capacity(initial.len());
+            for change in initial {
+                if let Change::Start { path, route } = change {
+                    self.hold(&path, route.hops, route.cost);
+                    suffixes.push(path);
+                }
+            }
+            return layout.to_wire(&AnnounceInit { suffixes });
+        }
+        if let Some(layout) = &self.dialect.announce_ok {
+            let active = VarInt::saturating(initial.len() as u64);
+            wire.extend_from_slice(&layout.to_wire(&AnnounceOk { hop: self.hop, active }));
+        }
+        for change in initial {
+            self.tell(change, &mut wire);
+        }
+        wire.freeze()
+    }
+
+    fn hold(&mut self, path: &Path, hops: HopChain, cost: Cost) -> VarInt {
+        let id = VarInt::saturating(self.next_id);
+        self.next_id += 1;
+        self.held.insert(path.clone(), Held { id, hops, cost });
+        id
+    }
+
+    fn tell(&mut self, change: Change, wire: &mut BytesMut) {
+        match change {
+            Change::Start { path, route } => self.start(path, route, wire),
+            Change::Update { path, route } => self.update(path, route, wire),
+            Change::End { path } => self.end(path, wire),
+        }
+    }
+
+    fn start(&mut self, path: Path, route: Route, wire: &mut BytesMut) {
+        // A chain that has no room for us cannot be passed on.
+        let Some(hops) = self.spelled(&route.hops) else { return };
+        let id = self.hold(&path, route.hops, route.cost);
+        let message = match self.dialect.announce_ids {
+            true => Announce::Start { suffix: path, hops, cost: route.cost },
+            false => Announce::Active { suffix: path, hops },
+        };
+        debug_assert!(id.get() < self.next_id);
+        wire.extend_from_slice(&self.dialect.announce.to_wire(&message));
+    }
+
+    fn update(&mut self, path: Path, route: Route, wire: &mut BytesMut) {
+        let Some(held) = self.held.get_mut(&path) else { return self.start(path, route, wire) };
+        if held.hops == route.hops && held.cost == route.cost {
+            return;
+        }
+        let replaced = held.hops.first() != route.hops.first();
+        let id = held.id;
+        (held.hops, held.cost) = (route.hops.clone(), route.cost);
+        match (self.dialect.announce_ids, self.dialect.hops) {
+            (true, _) => match self.spelled(&route.hops) {
+                Some(hops) => {
+                    wire.extend_from_slice(&self.dialect.announce.to_wire(&Announce::Update { id, hops, cost: route.cost }))
+                }
+                None => self.end(path, wire),
+            },
+            (false, Hops::SenderImplied) => match self.spelled(&route.hops) {
+                Some(hops) => wire.extend_from_slice(&self.dialect.announce.to_wire(&Announce::Active { suffix: path, hops })),
+                None => self.end(path, wire),
+            },
+            // moq-lite-04 and older cannot say that a route changed; that the content did, they must.
+            (false, _) if replaced => {
+                self.end(path.clone(), wire);
+                self.start(path, route, wire);
+            }
+            (false, _) => {}
+        }
+    }
+
+    fn end(&mut self, path: Path, wire: &mut BytesMut) {
+        let Some(held) = self.held.remove(&path) else { return };
+        let message = match self.dialect.announce_ids {
+            true => Announce::End { id: held.id },
+            false => Announce::Ended { suffix: path },
+        };
+        wire.extend_from_slice(&self.dialect.announce.to_wire(&message));
+    }
+
+    /// The chain as this version has it on the wire.
+    fn spelled(&self, hops: &HopChain) -> Option<HopChain> {
+        match self.dialect.hops {
+            Hops::None => Some(HopChain::new()),
+            Hops::SenderImplied => Some(hops.clone()),
+            Hops::SenderIncluded | Hops::Count => {
+                let mut hops = hops.clone();
+                hops.push(self.hop).ok()?;
+                Some(hops)
+            }
+        }
+    }
+}
+
+// ---- hearing ----
+
+/// Asks the peer what it has, under every prefix it may publish to.
+pub(in super::super) fn ask<C: Connection>(shared: &Rc<Shared<C>>) {
+    let Some(inbound) = &shared.inbound else { return };
+    for prefix in inbound.allowed() {
+        let shared = shared.clone();
+        let prefix = prefix.clone();
+        shared.spawner.clone().spawn(async move { listen(shared, prefix).await });
+    }
+}
+
+async fn listen<C: Connection>(shared: Rc<Shared<C>>, prefix: Path) -> Result<(), Error> {
+    let mut listener = Listener::new(shared, prefix);
+    match listener.run().await {
+        Ok(()) => debug!("the peer announces no more here"),
+        Err(Failure::Fatal(error)) => return Err(error),
+        // Whoever cannot follow the announcements would route by a wrong map.
+        Err(Failure::Decode(error)) => return Err(Error::Violation(format!("announcement: {error}"))),
+        Err(failure) if is_gone(&failure) => {}
+        Err(failure) => debug!(%failure, "announcements ended"),
+    }
+    Ok(())
+}
+
+/// What one peer announced on one stream.
+struct Listener<C: Connection> {
+    shared: Rc<Shared<C>>,
+    prefix: Path,
+    /// The sender's own id, the last element of every chain on this stream where the version implies it.
+    sender_hop: HopId,
+    /// Stands for a publisher that names itself nowhere, for as long as this stream lives.
+    stamp: HopId,
+    live: HashMap<Path, Live>,
+    ids: HashMap<u64, Path>,
+    next_id: u64,
+    /// The peer asked us to leave: its routes are the last resort.
+    leaving: bool,
+}
+
+/// One announced broadcast.
+struct Live {
+    /// `None`: heard of, but not usable as it is (a loop, a limit, no permission).
+    published: Option<(Route, Publication)>,
+}
+
+impl Live {
+    const UNUSABLE: Self = Self { published: None };
+}
+
+impl<C: Connection> Listener<C> {
+    fn new(shared: Rc<Shared<C>>, prefix: Path) -> Self {
+        let stamp = random_hop();
+        let live = HashMap::new();
+        Self { shared, prefix, sender_hop: HopId::UNKNOWN, stamp, live, ids: HashMap::new(), next_id: 0, leaving: false }
+    }
+
+    async fn run(&mut self) -> Result<(), Failure> {
+        let shared = self.shared.clone();
+        let dialect = shared.dialect;
+        let (mut sender, mut receiver) = shared.open_bi().await?;
+        let request = AnnounceRequest { prefix: self.prefix.clone(), exclude: shared.hop, hidden: true };
+        let mut wire = Writer::new();
+        wire.varint(lite::stream::ANNOUNCE).bytes(&dialect.announce_request.to_wire(&request));
+        sender.send(wire.into_bytes()).await?;
+
+        if let Some(layout) = &dialect.announce_init {
+            let Some(init) = receiver.message(layout).await? else { return Ok(()) };
+            for suffix in init.suffixes {
+                self.active(suffix, HopChain::new())?;
+            }
+        }
+        if let Some(layout) = &dialect.announce_ok {
+            let Some(ok) = receiver.message(layout).await? else { return Ok(()) };
+            self.sender_hop = ok.hop;
+        }
+        let mut leaving = shared.leaving.subscribe();
+        loop {
+            tokio::select! {
+                biased;
+                message = receiver.message(&dialect.announce) => match message? {
+                    Some(message) => self.hear(message)?,
+                    None => return Ok(()),
+                },
+                Ok(_) = leaving.wait_for(|leaving| *leaving), if !self.leaving => self.leave(),
+            }
+        }
+    }
+
+    fn hear(&mut self, message: Announce) -> Result<(), Failure> {
+        match message {
+            Announce::Active { suffix, hops } | Announce::Restart { suffix, hops } => self.active(suffix, hops)?,
+            Announce::Ended { suffix } => {
+                self.live.remove(&suffix);
+            }
+            Announce::Start { suffix, hops, cost } => {
+                if self.live.contains_key(&suffix) {
+                    return Err(Failure::violation(format!("{suffix} announced twice")));
+                }
+                self.ids.insert(self.next_id, suffix.clone());
+                self.next_id += 1;
+                self.set(suffix, hops, Some(cost))?;
+            }
+            Announce::Update { id, hops, cost } => {
+                let Some(suffix) = self.ids.get(&id.get()).cloned() else {
+                    return Err(Failure::violation(format!("update of announcement {id}, which is not live")));
+                };
+                self.set(suffix, hops, Some(cost))?;
+            }
+            Announce::End { id } => {
+                let Some(suffix) = self.ids.remove(&id.get()) else {
+                    return Err(Failure::violation(format!("end of announcement {id}, which is not live")));
+                };
+                self.live.remove(&suffix);
+            }
+            other => debug!(?other, "unknown announcement skipped"),
+        }
+        Ok(())
+    }
+
+    fn active(&mut self, suffix: Path, hops: HopChain) -> Result<(), Failure> {
+        // Only moq-lite-05 says "active" again to replace the chain.
+        if self.live.contains_key(&suffix) && self.shared.dialect.hops != Hops::SenderImplied {
+            return Err(Failure::violation(format!("{suffix} announced twice")));
+        }
+        self.set(suffix, hops, None)
+    }
+
+    /// The peer's routes stay usable where nothing else leads.
+    fn leave(&mut self) {
+        self.leaving = true;
+        for live in self.live.values_mut() {
+            if let Some((route, publication)) = &mut live.published {
+                route.cost = Cost::MAX;
+                let _ = publication.update(route.clone());
+            }
+        }
+    }
+
+    /// The route as the origin keeps it. `None`: it must not be used as it is.
+    fn route(&self, wire: &HopChain, cost: Option<Cost>) -> Option<Route> {
+        let mut hops = wire.clone();
+        if self.shared.dialect.hops == Hops::SenderImplied {
+            if wire.contains(self.sender_hop) {
+                return None;
+            }
+            hops.push(self.sender_hop).ok()?;
+        }
+        let cost = match cost {
+            _ if self.leaving => Cost::MAX,
+            Some(cost) => cost.add(self.shared.link_cost()),
+            None => Cost::UNPRICED,
+        };
+        Some(Route { hops: Route::stamped(hops, self.stamp)?, cost, local: false })
+    }
+
+    fn set(&mut self, suffix: Path, wire: HopChain, cost: Option<Cost>) -> Result<(), Failure> {
+        if self.live.len() >= self.shared.limits.names && !self.live.contains_key(&suffix) {
+            count(&self.shared.stats.counters().refused, 1);
+            return Err(Failure::violation(format!("more than {} broadcasts announced", self.shared.limits.names)));
+        }
+        let live = match self.route(&wire, cost) {
+            Some(route) => self.renew(&suffix, route),
+            None => {
+                debug!(%suffix, "announcement of a loop kept out");
+                Live::UNUSABLE
+            }
+        };
+        self.live.insert(suffix, live);
+        Ok(())
+    }
+
+    fn renew(&mut self, suffix: &Path, route: Route) -> Live {
+        let before = self.live.remove(suffix).and_then(|live| live.published);
+        let renewed = match before {
+            Some((old, mut publication)) if old.hops.first() == route.hops.first() => {
+                publication.update(route.clone()).map(|()| publication)
+            }
+            // New here, or replaced by another publisher, whose content has nothing to do with what was.
+            _ => self.publish(suffix, route.clone()),
+        };
+        match renewed {
+            Ok(publication) => Live { published: Some((route, publication)) },
+            Err(error) => {
+                info!(%suffix, %error, "announcement refused");
+                count(&self.shared.stats.counters().refused, 1);
+                Live::UNUSABLE
+            }
+        }
+    }
+
+    fn publish(&self, suffix: &Path, route: Route) -> Result<Publication, PublishError> {
+        let Some(inbound) = &self.shared.inbound else { return Err(PublishError::NotAllowed) };
+        let path = self.prefix.join(suffix).map_err(|_| PublishError::NotAllowed)?;
+        let broadcast = broadcast::Producer::new(self.shared.budget.account());
+        let publication = inbound.publish(&path, route, broadcast.consume())?;
+        self.shared.spawner.spawn(serve(self.shared.clone(), path, broadcast));
+        Ok(publication)
+    }
+}
+
+/// Makes the tracks that readers of a peer's broadcast ask for, as long as there are readers.
+async fn serve<C: Connection>(shared: Rc<Shared<C>>, path: Path, broadcast: broadcast::Producer) -> Result<(), Error> {
+    // A broadcast that nobody ever asked for has nothing that gets old.
+    let mut asked = false;
+    let mut tend = tokio::time::interval(TEND_INTERVAL);
+    loop {
+        tokio::select! {
+            biased;
+            request = broadcast.requested() => {
+                let Some(request) = request else { return Ok(()) };
+                asked = true;
+                let (shared, path) = (shared.clone(), path.clone());
+                shared.spawner.clone().spawn(async move {
+                    super::subscribe::ask(shared, path, request).await;
+                    Ok(())
+                });
+            }
+            _ = tend.tick(), if asked => broadcast.tend(now()),
+        }
+    }
+}

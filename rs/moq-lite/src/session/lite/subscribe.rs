@@ -1,0 +1,304 @@
+//! The Subscribe conversation: asking a publisher for a track, and giving a viewer one.
+//!
+//! Spec: moq-lite-06, "SUBSCRIBE"; what 01 to 05 say differently is in their dialects.
+
+use std::{future::poll_fn, rc::Rc, time::Duration};
+
+use moq_proto::{
+    Path, VarInt, Writer, close,
+    lite::{
+        self, Replies,
+        message::{Subscribe, SubscribeOk, SubscribeOptions, SubscribeReply, SubscribeUpdate},
+    },
+};
+use tracing::debug;
+
+use super::super::{
+    Error,
+    error::Failure,
+    inbound::Registered,
+    shared::{Shared, is_gone, now},
+    stream::{Receiver, Sender},
+    viewer::{Identity, News, Outcome, Report, Start, Viewer, Wish},
+};
+use crate::{
+    model::{
+        demand::{self, Demand},
+        track,
+    },
+    stats::count,
+    transport::{Connection, StreamError},
+};
+
+/// Longest wait for a publisher to say what a track is.
+const TRACK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long after a subscription's end its last groups are still accepted, when its viewers accept no age at all.
+const GRACE_MIN: Duration = Duration::from_secs(1);
+
+/// Tries of one running subscription that a publisher resets again and again without sending a group.
+const RETRIES_MAX: u32 = 3;
+
+/// Finds what is published under this name for this peer.
+pub(in super::super) async fn resolve<C: Connection>(
+    shared: &Shared<C>,
+    broadcast: &Path,
+    name: &str,
+) -> Result<track::Consumer, Failure> {
+    // Split horizon needs the peer's identity, which from moq-lite-05 on comes with its SETUP.
+    shared.peer_setup().await;
+    let outbound = shared.outbound.as_ref().ok_or(Failure::Unroutable)?;
+    let broadcast = outbound.consume(broadcast).ok_or(Failure::Unroutable)?;
+    let track = tokio::time::timeout(TRACK_TIMEOUT, broadcast.track(name)).await;
+    track.map_err(|_| Failure::Timeout)?.map_err(|error| Failure::Ended(error.code))
+}
+
+/// Answers a viewer's SUBSCRIBE until either side ends it.
+pub(in super::super) async fn answer<C: Connection>(
+    shared: &Rc<Shared<C>>,
+    request: Subscribe,
+    sender: &mut Sender<C::SendStream>,
+    receiver: &mut Receiver<C::RecvStream>,
+) -> Result<(), Failure> {
+    let dialect = shared.dialect;
+    // Nothing may follow before the answer but an update or the end; both are read once the track is known.
+    let track = resolve(shared, &request.broadcast, &request.track).await?;
+    count(&shared.stats.counters().subscribes, 1);
+    debug!(broadcast = %request.broadcast, track = %request.track, "subscribed");
+
+    let asked = track.subscribe(ask_of(shared, &request.options));
+    if dialect.replies == Replies::Ok {
+        let ok = SubscribeOk {
+            priority: request.options.priority,
+            ordered: false,
+            max_age: VarInt::ZERO,
+            group_start: None,
+            group_end: None,
+        };
+        sender.send(dialect.reply.to_wire(&SubscribeReply::Ok(ok))).await?;
+    }
+    let report = Rc::new(Report::default());
+    let identity = Identity { subscribe: request.id, dialect, order: shared.order };
+    let wish = wish_of(shared, &request.options);
+    let connection = shared.connection.clone();
+    let told = report.clone();
+    let seat = shared.fanout.seat(|waker| Viewer::new(identity, connection, track, wish, told, waker));
+
+    let mut known = News::default();
+    loop {
+        tokio::select! {
+            biased;
+            news = report.changed(known) => {
+                if dialect.replies == Replies::StartEnd {
+                    for reply in replies(known, news) {
+                        sender.send(dialect.reply.to_wire(&reply)).await?;
+                    }
+                }
+                known = news;
+                match news.outcome {
+                    None => {}
+                    Some(Outcome::Complete) => return Ok(()),
+                    Some(Outcome::Failed(code)) => return Err(Failure::Ended(code)),
+                    Some(Outcome::Gone) => return Err(Failure::Ended(close::stream::CANCELLED)),
+                    Some(Outcome::Panicked) => return Err(Error::Internal("a viewer").into()),
+                }
+            }
+            update = receiver.message(&dialect.subscribe_update) => match update {
+                Ok(Some(SubscribeUpdate(options))) => {
+                    asked.update(ask_of(shared, &options));
+                    seat.change(|viewer| viewer.rewish(wish_of(shared, &options)));
+                }
+                // An end, a reset and a stop all mean: no more of it.
+                Ok(None) | Err(Failure::Stream(StreamError::Reset(_))) => return Ok(()),
+                Err(failure) => return Err(failure),
+            },
+        }
+    }
+}
+
+/// What moq-lite-05 and later say when the news of a viewer change.
+fn replies(known: News, news: News) -> impl Iterator<Item = SubscribeReply> {
+    let start = if known.first.is_none() { news.first } else { None };
+    let end = if known.end.is_none() { news.end } else { None };
+    let number = |value: u64| VarInt::saturating(value);
+    let start = start.map(|group| SubscribeReply::Start { group: number(group) });
+    let end = end.map(|group| SubscribeReply::End { group: number(group) });
+    start.into_iter().chain(end)
+}
+
+fn max_age_of(options: &SubscribeOptions) -> Option<Duration> {
+    options.max_age.map(|age| Duration::from_millis(age.get()))
+}
+
+/// What a viewer's request means for its delivery.
+fn wish_of<C: Connection>(shared: &Shared<C>, options: &SubscribeOptions) -> Wish {
+    let start = match options.group_start {
+        Some(group) => Start::Floor(group.get()),
+        None if shared.dialect.floor_start => Start::Floor(0),
+        None => Start::Latest { strict: shared.dialect.replies == Replies::StartEnd },
+    };
+    Wish {
+        priority: options.priority,
+        max_age: max_age_of(options),
+        start,
+        end: options.group_end.map(VarInt::get),
+        frame_start: options.frame_start.get(),
+        frame_end: options.frame_end.map(VarInt::get),
+    }
+}
+
+/// What a viewer's request means for the track's source.
+fn ask_of<C: Connection>(_shared: &Shared<C>, options: &SubscribeOptions) -> demand::Ask {
+    demand::Ask {
+        priority: options.priority,
+        max_age: max_age_of(options),
+        start: options.group_start.map_or(demand::Start::Latest, |group| demand::Start::At(group.get())),
+        end: options.group_end.map(VarInt::get),
+    }
+}
+
+/// Serves one requested track from the peer: asks what it is, and subscribes for as long as somebody wants it.
+pub(in super::super) async fn ask<C: Connection>(shared: Rc<Shared<C>>, broadcast: Path, request: track::Request) {
+    let info = tokio::time::timeout(TRACK_TIMEOUT, super::track::ask(&shared, &broadcast, request.name())).await;
+    let info = match info.unwrap_or(Err(Failure::Timeout)) {
+        Ok(info) => info,
+        Err(failure) => return request.reject(told(&failure)),
+    };
+    let name = request.name().to_owned();
+    let track = request.accept(info, now());
+    let mut resets = 0;
+    loop {
+        let demand = tokio::select! {
+            demand = wanted(&track) => demand,
+            () = track.unused() => return,
+        };
+        let Some(demand) = demand else { return };
+        match follow(&shared, &broadcast, &name, &track, demand).await {
+            Ok(Followed::Unwanted) => resets = 0,
+            Ok(Followed::Ended(end)) => return track.finish(end),
+            // A running subscription that is reset is asked for again: readers notice nothing.
+            Err((failure, groups)) if !is_gone(&failure) && (groups > 0 || (resets > 0 && resets < RETRIES_MAX)) => {
+                debug!(%broadcast, track = %name, %failure, "subscription reset by its publisher, asking again");
+                resets = if groups > 0 { 1 } else { resets + 1 };
+            }
+            Err((failure, _)) => return track.abort(told(&failure)),
+        }
+    }
+}
+
+/// The code that readers of a track hear when its source fails.
+fn told(failure: &Failure) -> moq_proto::CloseCode {
+    match failure {
+        Failure::Stream(StreamError::Reset(code) | StreamError::Stopped(code)) => moq_proto::CloseCode::new(*code),
+        failure if is_gone(failure) => close::stream::SESSION_CLOSED,
+        other => other.stream_code(),
+    }
+}
+
+/// Waits until somebody wants the track. `None`: nobody ever will.
+async fn wanted(track: &track::Producer) -> Option<Demand> {
+    let mut seen = 0;
+    loop {
+        if let Some(demand) = poll_fn(|cx| track.poll_demand(cx, &mut seen)).await {
+            return Some(demand);
+        }
+    }
+}
+
+enum Followed {
+    /// Nobody wants it any more.
+    Unwanted,
+    /// The track is over; no group at or above this will exist. `None`: the publisher did not say.
+    Ended(Option<u64>),
+}
+
+/// One upstream subscription, from SUBSCRIBE to its end. On failure: why, and how many groups had come.
+async fn follow<C: Connection>(
+    shared: &Rc<Shared<C>>,
+    broadcast: &Path,
+    name: &str,
+    track: &track::Producer,
+    demand: Demand,
+) -> Result<Followed, (Failure, u64)> {
+    shared.allow_media();
+    let registered = shared.subscriptions.register(track.clone());
+    count(&shared.stats.counters().upstream_subscribes, 1);
+    let result = converse(shared, broadcast, name, track, demand, &registered).await;
+    if let Ok(Followed::Ended(end)) = &result {
+        settle(track, *end, demand, &registered).await;
+    }
+    result.map_err(|failure| (failure, registered.groups()))
+}
+
+async fn converse<C: Connection>(
+    shared: &Rc<Shared<C>>,
+    broadcast: &Path,
+    name: &str,
+    track: &track::Producer,
+    mut demand: Demand,
+    registered: &Registered,
+) -> Result<Followed, Failure> {
+    let dialect = shared.dialect;
+    let (mut sender, mut receiver) = shared.open_bi().await?;
+    let options = options_of(shared, track, demand);
+    let message = Subscribe { id: registered.id(), broadcast: broadcast.clone(), track: name.into(), options };
+    let mut wire = Writer::new();
+    wire.varint(lite::stream::SUBSCRIBE).bytes(&dialect.subscribe.to_wire(&message));
+    sender.send(wire.into_bytes()).await?;
+
+    let mut seen = 0;
+    let mut end = None;
+    loop {
+        tokio::select! {
+            biased;
+            changed = poll_fn(|cx| track.poll_demand(cx, &mut seen)) => {
+                let Some(changed) = changed else {
+                    // Nobody is left: what comes from here on is not wanted.
+                    let _ = sender.finish();
+                    return Ok(Followed::Unwanted);
+                };
+                if changed != demand && !shared.version.has_legacy_setup() {
+                    let update = SubscribeUpdate(options_of(shared, track, changed));
+                    sender.send(dialect.subscribe_update.to_wire(&update)).await?;
+                }
+                demand = changed;
+            }
+            reply = receiver.message(&dialect.reply) => match reply? {
+                Some(SubscribeReply::End { group }) => end = Some(group.get()),
+                Some(SubscribeReply::Ok(_) | SubscribeReply::Start { .. } | SubscribeReply::Drop(_)) => {}
+                Some(_) => {}
+                None => {
+                    let _ = sender.finish();
+                    return Ok(Followed::Ended(end));
+                }
+            },
+        }
+    }
+}
+
+/// Waits for the last groups of a track whose subscription ended, as long as they may be worth something.
+async fn settle(track: &track::Producer, end: Option<u64>, demand: Demand, registered: &Registered) {
+    let grace = demand.max_age.unwrap_or(GRACE_MIN).clamp(GRACE_MIN, track.info().max_age.max(GRACE_MIN));
+    let complete = track.complete(end);
+    let _ = tokio::time::timeout(grace, complete).await;
+    debug!(groups = registered.groups(), "track ended");
+}
+
+fn options_of<C: Connection>(shared: &Shared<C>, track: &track::Producer, demand: Demand) -> SubscribeOptions {
+    let number = |value: u64| VarInt::saturating(value);
+    // JavaScript peers read 53 bits.
+    const AGE_MAX: u64 = (1 << 53) - 1;
+    let start = match demand.start {
+        demand::Start::At(group) => Some(number(group)),
+        demand::Start::Latest => None,
+    };
+    SubscribeOptions {
+        priority: demand.priority,
+        ordered: false,
+        max_age: Some(number(demand.max_age.map_or(AGE_MAX, |age| (age.as_millis() as u64).min(AGE_MAX)))),
+        group_start: start.or_else(|| shared.dialect.floor_start.then(|| track.latest_sequence().map(number)).flatten()),
+        group_end: demand.end.map(number),
+        frame_start: VarInt::ZERO,
+        frame_end: None,
+    }
+}

@@ -1,0 +1,68 @@
+//! Which groups of a track a viewer was given, so that none is given twice.
+
+use smallvec::SmallVec;
+
+/// Most separate runs remembered. Sequences mostly come in order and make one run; the lowest run is forgotten first.
+const RUNS_MAX: usize = 64;
+
+/// A set of group sequences, kept as inclusive runs in ascending order.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Served {
+    runs: SmallVec<[(u64, u64); 2]>,
+}
+
+impl Served {
+    /// Adds `sequence`; `false` when it was there already.
+    pub(super) fn insert(&mut self, sequence: u64) -> bool {
+        let at = self.runs.partition_point(|&(first, _)| first <= sequence);
+        if at > 0 && self.runs[at - 1].1 >= sequence {
+            return false;
+        }
+        let joins_left = at > 0 && self.runs[at - 1].1 + 1 == sequence;
+        let joins_right = at < self.runs.len() && self.runs[at].0 - 1 == sequence;
+        match (joins_left, joins_right) {
+            (true, true) => {
+                self.runs[at - 1].1 = self.runs[at].1;
+                self.runs.remove(at);
+            }
+            (true, false) => self.runs[at - 1].1 = sequence,
+            (false, true) => self.runs[at].0 = sequence,
+            (false, false) => {
+                self.runs.insert(at, (sequence, sequence));
+                if self.runs.len() > RUNS_MAX {
+                    self.runs.remove(0);
+                }
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_is_a_set(sequences in prop::collection::vec(0u64..100, 0..200)) {
+            let (mut served, mut model) = (Served::default(), BTreeSet::new());
+            for sequence in sequences {
+                prop_assert_eq!(served.insert(sequence), model.insert(sequence));
+            }
+        }
+    }
+
+    #[test]
+    fn its_memory_is_bounded() {
+        let mut served = Served::default();
+        for sequence in (0..10_000).step_by(2) {
+            assert!(served.insert(sequence));
+        }
+        assert_eq!(served.runs.len(), RUNS_MAX);
+        assert!(!served.insert(9_998));
+    }
+}
