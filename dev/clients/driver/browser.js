@@ -73,11 +73,12 @@ async function browserPlace(browser, url, holds, { hasWebTransport = true } = {}
       /** What this page has sent so far: see `page/meter.js`. */
       sent: () => call(page, "sent"),
       stall: () => stall(page, holds),
+      /** Closes the page, as a person does. */
+      leave: () => page.close(),
     };
   };
   return {
     publisher: (options) => role("publisher", options),
-    restless: (options) => role("restless", options),
     viewer: (options) => role("viewer", options),
     joins: async (options, count) => call(await openPage(), "joins", options, count),
     /** What went wrong in the pages without anybody having waited for it. */

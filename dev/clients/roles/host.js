@@ -1,10 +1,9 @@
 /** One role, driven from outside by name: what a test page and a worker thread hold. */
 
 import { Publisher } from "./publisher.js";
-import { Restless } from "./restless.js";
 import { joins, Viewer } from "./viewer.js";
 
-const KINDS = { publisher: Publisher, restless: Restless, viewer: Viewer };
+const KINDS = { publisher: Publisher, viewer: Viewer };
 
 /** The methods of each kind of role, for those who make a stand-in for one that lives elsewhere. */
 export const METHODS = Object.fromEntries(

@@ -7,7 +7,6 @@ export class Publisher {
   #options;
   #session;
   #sinks = new Set();
-  #timer;
   /** The newest group, and when each of its frames was written. */
   #group;
   #stamps = [];
@@ -27,20 +26,16 @@ export class Publisher {
     return publisher;
   }
 
-  /** Writes a frame every `frameMs` milliseconds until `stop` or `drop`. */
+  /** Writes a frame every `frameMs` milliseconds from now on. */
   run(frameMs) {
     const begun = performance.now();
     let written = 0;
     const tick = () => {
       // A late timer makes up for what it missed, so the rate holds when the machine is busy.
       for (; written * frameMs <= performance.now() - begun; written++) this.#writeOne();
-      this.#timer = setTimeout(tick, begun + written * frameMs - performance.now());
+      setTimeout(tick, begun + written * frameMs - performance.now());
     };
     tick();
-  }
-
-  stop() {
-    clearTimeout(this.#timer);
   }
 
   /** Writes the next `count` frames at once. */
@@ -57,12 +52,6 @@ export class Publisher {
       nextGroup: isWhole ? this.#group + 1 : this.#group,
       nextFrame: isWhole ? 0 : this.#stamps.length,
     };
-  }
-
-  /** Ends the session without taking leave of anything in it, like a page that is closed. */
-  drop() {
-    this.stop();
-    this.#session.close();
   }
 
   /** A new reader gets the newest group from its first frame, whether it is still open or not. */

@@ -58,17 +58,20 @@ export class Viewer {
 
   /**
    * What has been seen so far. `missing`: sequences never seen between the first and the last whole group; `broken`: groups in
-   * that range that were given up in the middle; `faults`: anything that must never happen.
+   * that range that were given up in the middle; `faults`: anything that must never happen. A group that finishes too soon is a
+   * fault when its subscription went on; the packages themselves finish the one that is open when a subscription ends.
    */
   report() {
     const whole = this.#wholeGroups();
     const [first, last] = [Math.min(...whole), Math.max(...whole)];
-    const missing = [];
-    const broken = [];
+    const [missing, broken, faults] = [[], [], [...this.#faults]];
     for (let sequence = first; sequence <= last; sequence++) {
       const group = this.#groups.get(sequence);
       if (!group) missing.push(sequence);
-      else if (group.error) broken.push(sequence);
+      else if (group.error || group.isShort) broken.push(sequence);
+      if (group?.isShort && whole.some((later) => later > sequence && this.#groups.get(later).subscription === group.subscription)) {
+        faults.push(`group ${sequence} finished after ${group.frames} frames`);
+      }
     }
     return {
       version: this.#session.version,
@@ -81,13 +84,8 @@ export class Viewer {
       firstFrameMs: this.#firstFrameMs,
       missing,
       broken,
-      faults: this.#faults,
+      faults,
     };
-  }
-
-  /** Leaves as a closed page does. */
-  close() {
-    this.#session.close();
   }
 
   async #follow() {
@@ -118,7 +116,7 @@ export class Viewer {
 
   async #read(group, subscription, asked) {
     if (this.#groups.get(group.sequence)?.subscription === subscription) this.#fault(`group ${group.sequence} came twice`);
-    const seen = { subscription, frames: 0, isWhole: false, error: undefined };
+    const seen = { subscription, frames: 0, isWhole: false, isShort: false, error: undefined };
     this.#groups.set(group.sequence, seen);
     const total = framesPerGroup(this.#options.profile);
     try {
@@ -131,9 +129,9 @@ export class Viewer {
         this.#changed();
       }
       seen.isWhole = seen.frames === total;
-      if (!seen.isWhole) this.#fault(`group ${group.sequence} finished after ${seen.frames} of ${total} frames`);
+      seen.isShort = !seen.isWhole;
     } catch (error) {
-      seen.error = String(error);
+      seen.error = error;
     }
     this.#changed();
   }
