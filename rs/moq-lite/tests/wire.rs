@@ -1,5 +1,7 @@
 //! What a session does with bytes no well-behaved peer sends: the peer here is a bare connection.
 
+#![allow(clippy::unwrap_used)] // a test may fail anywhere
+
 use std::{future::poll_fn, task::Poll, time::Duration};
 
 use bytes::{Bytes, BytesMut};
