@@ -34,6 +34,9 @@ use crate::{
 /// Bytes of announcements gathered before they are written.
 const BATCH_BYTES: usize = 16 * 1024;
 
+/// Bytes of suffixes put into one ANNOUNCE_INIT: with the longest path on top it stays below what a message may be.
+const INIT_BYTES: usize = 32 * 1024;
+
 /// How often the tracks of a broadcast are told the time, by which old groups go.
 const TEND_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -115,23 +118,26 @@ impl Teller {
     /// The first answer, and the set that exists now.
     fn begin(&mut self, initial: Vec<Change>) -> Bytes {
         let mut wire = BytesMut::new();
+        let mut rest = initial.into_iter();
         if let Some(layout) = &self.dialect.announce_init {
-            let mut suffixes = Vec::with_capacity(initial.len());
-            for change in initial {
-                if let Change::Start { path, route } = change {
-                    self.hold(&path, route.hops, route.cost);
-                    suffixes.push(path);
-                }
+            let mut init = AnnounceInit::default();
+            let mut size = 0;
+            // What one message does not hold is announced one by one after it.
+            while size < INIT_BYTES
+                && let Some(change) = rest.next()
+            {
+                let Change::Start { path, route } = change else { continue };
+                size += path.as_str().len() + 2;
+                self.hold(&path, route.hops, route.cost);
+                init.suffixes.push(path);
             }
-            return layout.to_wire(&AnnounceInit { suffixes });
+            wire.extend_from_slice(&layout.to_wire(&init));
         }
         if let Some(layout) = &self.dialect.announce_ok {
-            let active = VarInt::saturating(initial.len() as u64);
+            let active = VarInt::saturating(rest.len() as u64);
             wire.extend_from_slice(&layout.to_wire(&AnnounceOk { hop: self.hop, active }));
         }
-        for change in initial {
-            self.tell(change, &mut wire);
-        }
+        rest.for_each(|change| self.tell(change, &mut wire));
         wire.freeze()
     }
 

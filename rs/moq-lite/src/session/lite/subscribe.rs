@@ -66,7 +66,7 @@ pub(in super::super) async fn answer<C: Connection>(
     count(&shared.stats.counters().subscribes, 1);
     debug!(broadcast = %request.broadcast, track = %request.track, "subscribed");
 
-    let asked = track.subscribe(ask_of(shared, &request.options));
+    let asked = track.subscribe(ask_of(&request.options));
     if dialect.replies == Replies::Ok {
         let ok = SubscribeOk {
             priority: request.options.priority,
@@ -105,7 +105,7 @@ pub(in super::super) async fn answer<C: Connection>(
             }
             update = receiver.message(&dialect.subscribe_update) => match update {
                 Ok(Some(SubscribeUpdate(options))) => {
-                    asked.update(ask_of(shared, &options));
+                    asked.update(ask_of(&options));
                     seat.change(|viewer| viewer.rewish(wish_of(shared, &options)));
                 }
                 // An end, a reset and a stop all mean: no more of it.
@@ -148,7 +148,7 @@ fn wish_of<C: Connection>(shared: &Shared<C>, options: &SubscribeOptions) -> Wis
 }
 
 /// What a viewer's request means for the track's source.
-fn ask_of<C: Connection>(_shared: &Shared<C>, options: &SubscribeOptions) -> demand::Ask {
+fn ask_of(options: &SubscribeOptions) -> demand::Ask {
     demand::Ask {
         priority: options.priority,
         max_age: max_age_of(options),
