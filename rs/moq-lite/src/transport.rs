@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// One side of an established connection, whatever carries it.
 pub trait Connection: Clone + Debug + 'static {
@@ -71,7 +71,8 @@ pub type BiStream<C> = (<C as Connection>::SendStream, <C as Connection>::RecvSt
 pub trait SendStream: 'static {
     /// Writes as much of `chunks` as fits now and takes it off their front; shares the bytes rather than copying them.
     ///
-    /// Returns the bytes taken. When some are left over, `cx` is woken once there is room or the stream has failed.
+    /// Returns the bytes taken. When some are left over, `cx` is woken once there is room or the stream has failed; the next
+    /// write begins with those very bytes, for a backend may hold a share of them already.
     fn try_write(&mut self, cx: &mut Context<'_>, chunks: &mut Chunks) -> Result<usize, StreamError>;
 
     /// Changes which stream goes first while several have bytes to send.
@@ -160,7 +161,7 @@ impl Chunks {
         while bytes > 0 {
             let slice = &mut self.slices[self.next];
             if bytes < slice.len() {
-                bytes::Buf::advance(slice, bytes);
+                slice.advance(bytes);
                 return;
             }
             bytes -= slice.len();
@@ -172,6 +173,36 @@ impl Chunks {
     pub fn clear(&mut self) {
         self.slices.clear();
         self.next = 0;
+    }
+}
+
+/// Gives its bytes away without copying them, as long as nobody asks across slices.
+impl Buf for Chunks {
+    fn remaining(&self) -> usize {
+        self.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.slices.get(self.next).map_or(&[], |slice| slice)
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        Self::advance(self, bytes);
+    }
+
+    fn copy_to_bytes(&mut self, bytes: usize) -> Bytes {
+        match self.slices.get(self.next) {
+            Some(slice) if bytes <= slice.len() => {
+                let taken = slice.slice(..bytes);
+                Self::advance(self, bytes);
+                taken
+            }
+            _ => {
+                let mut taken = BytesMut::with_capacity(bytes);
+                taken.put(self.take(bytes));
+                taken.freeze()
+            }
+        }
     }
 }
 

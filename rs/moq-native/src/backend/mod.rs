@@ -1,5 +1,6 @@
 //! What carries a session: one room per transport library, each behind [`moq_lite::transport`].
 
+pub mod qmux;
 pub mod quic;
 mod waiting;
 
