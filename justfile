@@ -34,3 +34,9 @@ doc:
 # Licences, bans and sources of what is depended on (cargo install cargo-deny)
 deny:
     cargo deny check bans licenses sources
+
+# Feeds one family of readers with bytes nobody wrote: messages, legacy, frames, heads or paths (cargo install cargo-fuzz)
+[working-directory: "rs/moq-proto"]
+fuzz family="messages" seconds="60":
+    # The sanitizers' flags ask for nightly; the pinned toolchain has them too.
+    RUSTC_BOOTSTRAP=1 cargo fuzz run {{ family }} -- -max_total_time={{ seconds }}
