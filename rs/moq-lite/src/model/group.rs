@@ -34,6 +34,8 @@ const GROUP_CHARGE: u64 = 1024;
 pub(crate) struct Group {
     sequence: u64,
     arrival: u64,
+    /// When it came, counted from the track's beginning.
+    arrived: Duration,
     feed: Arc<Feed>,
     extent: Arc<Extent>,
     charge: Arc<Charge>,
@@ -55,6 +57,7 @@ impl Group {
         Arc::new_cyclic(|this: &Weak<Self>| Self {
             sequence,
             arrival,
+            arrived: feed.clock.elapsed(),
             feed,
             extent: Arc::new(Extent::new()),
             charge: Arc::new(account.charge(this.clone())),
@@ -90,9 +93,9 @@ impl Group {
         self.extent.newest()
     }
 
-    /// When its first bytes came, counted from the track's beginning.
-    pub(crate) fn arrived(&self) -> Option<Duration> {
-        self.extent.arrived()
+    /// When it came, counted from the track's beginning, as far as the track had been told the time.
+    pub(crate) fn arrived(&self) -> Duration {
+        self.arrived
     }
 
     /// Lets the cache evict it.

@@ -143,7 +143,9 @@ impl Copyist {
             None => Ok(()),
             Some(Ending::Finished) => self.writer.take().map_or(Ok(()), log::Writer::finish),
             Some(Ending::Aborted(code)) => {
-                self.writer.take().map(|writer| writer.abort(code));
+                if let Some(writer) = self.writer.take() {
+                    writer.abort(code);
+                }
                 Ok(())
             }
         }

@@ -121,24 +121,21 @@ pub(crate) struct Extent {
     bytes: AtomicU64,
     first: AtomicU64,
     newest: AtomicU64,
-    arrived: AtomicU64,
 }
 
 /// A value that is not there yet, in an atomic.
 const NOT_YET: u64 = u64::MAX;
 
-fn known(value: &AtomicU64) -> Option<u64> {
-    Some(value.load(Ordering::Acquire)).filter(|&value| value != NOT_YET)
-}
-
 fn timestamp(value: &AtomicU64) -> Option<Timestamp> {
-    known(value).and_then(|units| Timestamp::try_from(units).ok())
+    match value.load(Ordering::Acquire) {
+        NOT_YET => None,
+        units => Timestamp::try_from(units).ok(),
+    }
 }
 
 impl Extent {
     pub(crate) fn new() -> Self {
-        let not_yet = || AtomicU64::new(NOT_YET);
-        Self { bytes: AtomicU64::new(0), first: not_yet(), newest: not_yet(), arrived: not_yet() }
+        Self { bytes: AtomicU64::new(0), first: AtomicU64::new(NOT_YET), newest: AtomicU64::new(NOT_YET) }
     }
 
     /// When the first frame that arrived is to be shown.
@@ -151,16 +148,10 @@ impl Extent {
         timestamp(&self.newest)
     }
 
-    /// When the first bytes came, counted from the track's beginning.
-    pub(crate) fn arrived(&self) -> Option<Duration> {
-        known(&self.arrived).map(Duration::from_micros)
-    }
-
-    fn note(&self, found: &Found, elapsed: Duration) {
+    fn note(&self, found: &Found) {
         let set = |value: &AtomicU64, to: u64| {
             let _ = value.compare_exchange(NOT_YET, to, Ordering::AcqRel, Ordering::Relaxed);
         };
-        set(&self.arrived, elapsed.as_micros() as u64);
         if let Some(first) = found.first() {
             set(&self.first, first.timestamp.get());
             let newest = found.iter().map(|span| span.timestamp.get()).max().unwrap_or_default();
@@ -227,13 +218,15 @@ pub struct Producer {
     scanner: Scanner,
     /// `None` once ended.
     writer: Option<log::Writer>,
+    failed: Option<AppendError>,
 }
 
 impl Producer {
     pub(crate) fn new(info: Info, feed: Arc<Feed>, extent: Arc<Extent>, charge: Arc<Charge>) -> Self {
         let writer = log::Writer::new(charge.clone());
         let subgroup = Arc::new(Subgroup { info, log: writer.log(), frames: Frames::default() });
-        Self { subgroup, feed, extent, charge, scanner: Scanner::new(info.framing), writer: Some(writer) }
+        let scanner = Scanner::new(info.framing);
+        Self { subgroup, feed, extent, charge, scanner, writer: Some(writer), failed: None }
     }
 
     pub(crate) fn subgroup(&self) -> &Arc<Subgroup> {
@@ -257,6 +250,18 @@ impl Producer {
         if chunks.is_empty() {
             return Ok(());
         }
+        let appended = match &self.failed {
+            Some(error) => Err(error.clone()),
+            None => self.append_chunks(&chunks, elapsed),
+        };
+        match &appended {
+            Ok(()) => self.feed.tower.ring(),
+            Err(error) => self.failed = Some(error.clone()),
+        }
+        appended
+    }
+
+    fn append_chunks(&mut self, chunks: &[Bytes], elapsed: Duration) -> Result<(), AppendError> {
         let writer = self.writer.as_mut().ok_or(AppendError::Ended)?;
         let total: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         if self.extent.bytes.fetch_add(total, Ordering::Relaxed) + total > GROUP_BYTES_MAX {
@@ -264,29 +269,29 @@ impl Producer {
         }
         let arrival = Timestamp::from_duration(elapsed, self.feed.timescale);
         let mut found = Found::new();
-        for chunk in &chunks {
+        for chunk in chunks {
             self.scanner.scan(chunk, arrival, &mut found)?;
         }
         if !found.is_empty() {
             self.charge.grow(Frames::charge(found.len()))?;
             self.subgroup.frames.extend(found.iter().copied());
         }
-        self.extent.note(&found, elapsed);
-        writer.append(&chunks)?;
-        self.feed.tower.ring();
+        writer.append(chunks)?;
+        self.extent.note(&found);
         Ok(())
     }
 
     /// Ends the subgroup: everything was said.
     ///
     /// # Errors
-    /// [`AppendError::Truncated`] inside a frame; the readers then find it aborted with MALFORMED_TRACK.
-    /// [`AppendError::Evicted`] when the cache dropped it meanwhile.
+    /// [`AppendError::Truncated`] inside a frame, or what an append before has failed with; the readers then find it aborted
+    /// with MALFORMED_TRACK. [`AppendError::Evicted`] when the cache dropped it meanwhile.
     pub fn finish(mut self) -> Result<(), AppendError> {
         let writer = self.writer.take().ok_or(AppendError::Ended)?;
-        if !self.scanner.is_between_frames() {
+        let cut = (!self.scanner.is_between_frames()).then_some(AppendError::Truncated);
+        if let Some(error) = self.failed.take().or(cut) {
             writer.abort(close::stream::MALFORMED_TRACK);
-            return Err(AppendError::Truncated);
+            return Err(error);
         }
         Ok(writer.finish()?)
     }

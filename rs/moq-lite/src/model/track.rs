@@ -234,6 +234,11 @@ impl Producer {
         self.shared.end(|groups| groups.abort(code));
     }
 
+    /// What all readers together ask at present. `None`: nobody asks.
+    pub fn demand(&self) -> Option<Demand> {
+        self.shared.readers.lock().demand()
+    }
+
     /// Ready with the merged demand once it differs from what `seen` stands for, which starts as 0; `None`: nobody asks.
     /// One task at a time can wait by one producer.
     pub fn poll_demand(&self, cx: &mut Context<'_>, seen: &mut u64) -> Poll<Option<Demand>> {

@@ -55,7 +55,7 @@ pub(crate) struct Guard<'a, T> {
 
 impl<T> Guard<'_, T> {
     /// Everybody who waits, if the value changed.
-    fn to_wake(&mut self) -> Wakers {
+    fn take_woken(&mut self) -> Wakers {
         match &mut self.inner {
             Some(inner) if std::mem::take(&mut self.changed) => {
                 inner.waiting.iter_mut().filter_map(|(_, waker)| waker.take()).collect()
@@ -82,7 +82,7 @@ impl<T> DerefMut for Guard<'_, T> {
 
 impl<T> Drop for Guard<'_, T> {
     fn drop(&mut self) {
-        let wakers = self.to_wake();
+        let wakers = self.take_woken();
         self.inner = None;
         wakers.into_iter().for_each(Waker::wake);
     }
@@ -105,7 +105,7 @@ impl<T> Waiter<T> {
         let result = check(&mut guard);
         if result.is_pending() {
             // A check that changes something and still waits must not wake itself for it.
-            let wakers = guard.to_wake();
+            let wakers = guard.take_woken();
             if let Some(inner) = &mut guard.inner {
                 let place = *self.place.get_or_insert_with(|| inner.waiting.insert(None));
                 inner.waiting[place] = Some(cx.waker().clone());

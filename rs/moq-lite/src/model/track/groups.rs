@@ -2,13 +2,17 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use moq_proto::{CloseCode, Timescale, Timestamp};
+use moq_proto::{CloseCode, Timescale};
 
 use super::TrackError;
 use crate::model::{expiry, group::Group};
 
 /// Most groups a track keeps, whatever their age and size. Audio with a group for every frame of 20 ms keeps five minutes.
 pub const GROUPS_MAX: usize = 16_384;
+
+/// Most groups without a frame that are passed over in search of one that has some. Behind a longer run of them, groups get
+/// old by the clock alone.
+const EMPTY_RUN_MAX: usize = 64;
 
 /// How long a track keeps its groups, and in which units it counts.
 #[derive(Clone, Copy, Debug)]
@@ -139,17 +143,16 @@ impl Groups {
     fn is_first_over(&self, keeping: &Keeping, elapsed: Duration) -> bool {
         let mut groups = self.by_sequence.values();
         let (Some(first), Some(second)) = (groups.next(), groups.next()) else { return false };
-        let superseded = second.arrived().and_then(|arrived| elapsed.checked_sub(arrived));
         first.is_evicted()
-            || superseded.is_some_and(|age| age >= keeping.retention)
+            || elapsed.saturating_sub(second.arrived()) >= keeping.retention
             || self.behind(first.sequence(), keeping.timescale).is_some_and(|behind| behind >= keeping.retention)
     }
 
     /// Media time from the end of group `sequence` to the latest frame of the newest group.
     pub(super) fn behind(&self, sequence: u64, timescale: Timescale) -> Option<Duration> {
         let later = self.by_sequence.range(sequence.checked_add(1)?..).map(|(_, group)| group);
-        let reach: Timestamp = later.clone().find_map(|group| group.first_timestamp())?;
-        let edge = later.rev().find_map(|group| group.newest_timestamp())?;
+        let reach = later.clone().take(EMPTY_RUN_MAX).find_map(|group| group.first_timestamp())?;
+        let edge = later.rev().take(EMPTY_RUN_MAX).find_map(|group| group.newest_timestamp())?;
         expiry::distance(reach, edge, timescale)
     }
 }

@@ -1,1 +1,441 @@
-//! Stories of this room.
+use bytes::Bytes;
+use futures::{FutureExt, task::noop_waker_ref};
+
+use super::*;
+use crate::model::{
+    bell::tests::counting_waker,
+    cache::{Budget, Policy},
+    demand::Start,
+    expiry,
+};
+
+/// A track whose groups are kept for five seconds.
+fn track() -> Producer {
+    Producer::new("video", Info::default(), &Budget::new(1 << 30).account())
+}
+
+fn millis(units: u64) -> Timestamp {
+    Timestamp::try_from(units).unwrap()
+}
+
+/// A whole group with one frame at this time.
+fn group_at(track: &Producer, sequence: u64, timestamp: u64) {
+    let mut group = track.create_group(sequence).unwrap();
+    group.write_frame("frame", Some(millis(timestamp))).unwrap();
+    group.finish();
+}
+
+fn sequences(groups: &[group::Consumer]) -> Vec<u64> {
+    groups.iter().map(group::Consumer::sequence).collect()
+}
+
+fn any_age() -> Ask {
+    Ask { max_age: None, start: Start::At(0), ..Ask::default() }
+}
+
+fn demand(track: &Producer, seen: &mut u64) -> Poll<Option<Demand>> {
+    track.poll_demand(&mut Context::from_waker(noop_waker_ref()), seen)
+}
+
+// ---- groups ----
+
+#[test]
+fn groups_are_found_by_sequence_and_in_order_of_arrival() {
+    let track = track();
+    for sequence in [5, 3, 9] {
+        group_at(&track, sequence, 0);
+    }
+    let reading = track.consume();
+    assert_eq!(sequences(&reading.cached()), [3, 5, 9]);
+    assert_eq!(reading.latest_sequence(), Some(9));
+    assert_eq!(reading.group(3).unwrap().arrival(), 2);
+    assert!(reading.group(4).is_none());
+
+    let mut fresh = Vec::new();
+    assert_eq!(reading.arrivals_since(1, &mut fresh), 3);
+    assert_eq!(sequences(&fresh), [3, 9]);
+    fresh.clear();
+    assert_eq!(reading.arrivals_since(3, &mut fresh), 3);
+    assert!(fresh.is_empty());
+    assert_eq!(track.append_group().sequence(), 10);
+}
+
+#[test]
+fn a_group_is_taken_once() {
+    let track = track();
+    let _group = track.create_group(4).unwrap();
+    assert_eq!(track.create_group(4).unwrap_err(), TrackError::Duplicate { sequence: 4 });
+}
+
+#[test]
+fn the_end_is_where_the_publisher_says() {
+    let track = track();
+    group_at(&track, 4, 0);
+    track.finish(Some(6));
+    track.finish(Some(9));
+    assert_eq!(track.consume().ended(), Some(Ok(6)), "the first end stands");
+    assert_eq!(track.create_group(6).unwrap_err(), TrackError::Ended { end: 6 });
+    assert!(track.create_group(5).is_ok(), "a late one below the end still comes");
+    track.abort(CloseCode::new(70));
+    assert_eq!(track.consume().ended(), Some(Ok(6)));
+}
+
+#[test]
+fn a_track_can_end_after_the_last_group_or_without_any() {
+    let track = track();
+    group_at(&track, 4, 0);
+    track.finish(None);
+    assert_eq!(track.consume().ended(), Some(Ok(5)));
+
+    let empty = self::track();
+    empty.finish(None);
+    assert_eq!(empty.consume().ended(), Some(Ok(0)));
+}
+
+#[test]
+fn an_aborted_track_takes_no_more() {
+    let track = track();
+    track.abort(CloseCode::new(70));
+    track.finish(None);
+    assert_eq!(track.consume().ended(), Some(Err(CloseCode::new(70))));
+    assert_eq!(track.create_group(0).unwrap_err(), TrackError::Closed { code: CloseCode::new(70) });
+    track.append_group().write_all(["for nobody"]);
+    assert!(track.consume().cached().is_empty());
+}
+
+#[test]
+fn the_last_producer_to_leave_aborts_an_unfinished_track() {
+    let track = track();
+    let reading = track.consume();
+    let other = track.clone();
+    drop(track);
+    assert_eq!(reading.ended(), None);
+    drop(other);
+    assert_eq!(reading.ended(), Some(Err(close::stream::CANCELLED)));
+}
+
+#[test]
+fn a_datagram_is_a_group_of_one_frame() {
+    let track = track();
+    track.datagram(3, millis(40), "ping".into(), Instant::now()).unwrap();
+    let mut group = track.consume().latest().unwrap();
+    let frame = group.next_frame().now_or_never().unwrap().unwrap().unwrap();
+    assert_eq!((frame.timestamp, frame.payload), (millis(40), Bytes::from("ping")));
+    assert_eq!(group.next_frame().now_or_never(), Some(Ok(None)));
+    let again = track.datagram(3, millis(40), "ping".into(), Instant::now());
+    assert_eq!(again, Err(TrackError::Duplicate { sequence: 3 }));
+}
+
+// ---- keeping ----
+
+#[test]
+fn groups_are_kept_for_as_long_as_the_track_says_by_media_time() {
+    let track = track();
+    for (sequence, timestamp) in [(0, 0), (1, 1000), (2, 2000), (3, 5999)] {
+        group_at(&track, sequence, timestamp);
+    }
+    assert_eq!(sequences(&track.consume().cached()), [0, 1, 2, 3], "group 0 ended 4.999 s before the edge");
+    group_at(&track, 4, 6000);
+    group_at(&track, 5, 6001);
+    assert_eq!(sequences(&track.consume().cached()), [1, 2, 3, 4, 5]);
+    assert_eq!(track.create_group(0).unwrap_err(), TrackError::Old { sequence: 0 });
+}
+
+#[test]
+fn groups_without_times_get_old_as_told() {
+    let track = track();
+    let began = Instant::now();
+    for (sequence, after) in [(0, 0), (1, 1000), (2, 2000)] {
+        track.tend(began + Duration::from_millis(after));
+        group_at(&track, sequence, 0);
+    }
+    let kept_after = |after| {
+        track.tend(began + Duration::from_millis(after));
+        sequences(&track.consume().cached())
+    };
+    assert_eq!(kept_after(5999), [0, 1, 2]);
+    assert_eq!(kept_after(6000), [1, 2], "five seconds after group 1 came");
+    assert_eq!(kept_after(60_000), [2], "the newest stays");
+}
+
+#[test]
+fn readers_keep_what_the_track_lets_go_of() {
+    let budget = Budget::new(1 << 30);
+    let track = Producer::new("video", Info::default(), &budget.account());
+    group_at(&track, 0, 0);
+    let held = track.consume().group(0).unwrap();
+    let used = budget.used();
+    group_at(&track, 1, 5000);
+    group_at(&track, 2, 10_000);
+    track.tend(Instant::now());
+    assert_eq!(sequences(&track.consume().cached()), [1, 2]);
+    assert!(budget.used() > used);
+    assert_eq!(held.frames().now_or_never(), Some(vec![Bytes::from("frame")]));
+    drop(track);
+    assert_eq!(budget.used(), 0);
+}
+
+#[test]
+fn a_track_keeps_so_many_groups_and_no_more() {
+    let track = track();
+    for _ in 0..GROUPS_MAX + 10 {
+        track.append_group();
+    }
+    let kept = track.consume().cached();
+    assert_eq!(kept.len(), GROUPS_MAX);
+    assert_eq!(kept[0].sequence(), 10, "the oldest went");
+}
+
+#[test]
+fn the_cache_evicts_old_groups_and_never_the_newest() {
+    let budget = Budget::with_policy(Policy { capacity: 10_000, per_broadcast: 10_000, ..Policy::default() });
+    let account = budget.account();
+    let (busy, quiet) = (Producer::new("busy", Info::default(), &account), Producer::new("quiet", Info::default(), &account));
+    group_at(&quiet, 0, 0);
+    let ringer = Ringer::new();
+    let _bell = busy.consume().attach(&ringer, 3);
+    for _ in 0..20 {
+        busy.append_group().write_all([vec![0; 1000]]);
+    }
+    let kept = sequences(&busy.consume().cached());
+    assert!(kept.len() < 20 && kept.ends_with(&[18, 19]), "{kept:?}");
+    assert_eq!(quiet.consume().cached().len(), 1, "used least recently, but the newest of its track");
+    assert!(budget.used() <= 10_000);
+}
+
+#[test]
+fn a_cache_full_of_newest_groups_takes_no_more() {
+    let budget = Budget::with_policy(Policy { capacity: 2000, per_broadcast: 2000, ..Policy::default() });
+    let account = budget.account();
+    let [first, second] = [(); 2].map(|()| Producer::new("any", Info::default(), &account));
+    first.append_group();
+    assert_eq!(second.create_group(0).unwrap_err(), TrackError::NoCapacity);
+    assert!(second.consume().cached().is_empty());
+    first.append_group();
+    assert_eq!(sequences(&first.consume().cached()), [1], "which replaced the one before");
+    drop(first);
+    assert!(second.create_group(0).is_ok());
+}
+
+#[test]
+fn an_evicted_group_may_come_again() {
+    let budget = Budget::with_policy(Policy { capacity: 4000, per_broadcast: 4000, ..Policy::default() });
+    let track = Producer::new("video", Info::default(), &budget.account());
+    for _ in 0..4 {
+        track.append_group();
+    }
+    assert!(track.consume().group(0).is_none());
+    let kept = sequences(&track.consume().cached());
+    assert!(kept.ends_with(&[3]));
+}
+
+// ---- expiry ----
+
+#[test]
+fn behind_a_long_run_of_empty_groups_only_the_clock_counts() {
+    let track = track();
+    group_at(&track, 0, 0);
+    for _ in 0..100 {
+        track.append_group();
+    }
+    group_at(&track, 200, 60_000);
+    assert_eq!(track.consume().edge().behind(0), None);
+    assert_eq!(track.consume().edge().behind(90), Some(Duration::ZERO));
+    let began = Instant::now();
+    track.tend(began);
+    track.tend(began + Duration::from_secs(60));
+    assert_eq!(sequences(&track.consume().cached()), [200]);
+}
+
+#[test]
+fn a_group_ends_where_the_next_one_with_a_frame_begins() {
+    let track = track();
+    for (sequence, timestamp) in [(0, 0), (1, 1000)] {
+        group_at(&track, sequence, timestamp);
+    }
+    let edge = track.consume().edge();
+    assert_eq!(edge.behind(0), Some(Duration::ZERO));
+    assert_eq!(edge.behind(1), None, "the newest");
+
+    let _empty = track.create_group(2).unwrap();
+    assert_eq!(edge.behind(1), None, "nothing with a frame follows");
+    group_at(&track, 3, 2500);
+    assert_eq!(edge.behind(0), Some(Duration::from_millis(1500)));
+    assert_eq!(edge.behind(1), Some(Duration::ZERO));
+    assert_eq!(edge.behind(2), Some(Duration::ZERO));
+    assert_eq!(edge.behind(3), None);
+    assert!(expiry::is_expired(&edge, 0, Some(Duration::from_millis(1500))));
+    assert!(!expiry::is_expired(&edge, 0, None));
+}
+
+// ---- demand ----
+
+#[test]
+fn the_source_hears_what_all_readers_together_ask() {
+    let (track, mut seen) = (track(), 0);
+    assert_eq!(demand(&track, &mut seen), Poll::Ready(None));
+    assert_eq!(demand(&track, &mut seen), Poll::Pending);
+
+    let first = track.consume().subscribe(Ask { priority: 3, ..Ask::default() });
+    let asked = |poll| match poll {
+        Poll::Ready(demand) => demand,
+        Poll::Pending => panic!("nothing changed"),
+    };
+    assert_eq!(asked(demand(&track, &mut seen)).unwrap().priority, 3);
+    let same = track.consume().subscribe(Ask { priority: 1, ..Ask::default() });
+    assert_eq!(demand(&track, &mut seen), Poll::Pending, "there is enough for it already");
+    same.update(Ask { priority: 9, max_age: None, ..Ask::default() });
+    let merged = asked(demand(&track, &mut seen)).unwrap();
+    assert_eq!((merged.priority, merged.max_age), (9, None));
+    drop(same);
+    assert_eq!(asked(demand(&track, &mut seen)).unwrap().priority, 3);
+    drop(first);
+    assert_eq!(asked(demand(&track, &mut seen)), None);
+}
+
+#[test]
+fn a_change_of_demand_wakes_the_source() {
+    let (track, mut seen) = (track(), 0);
+    let _ = demand(&track, &mut seen);
+    let (waker, wakes) = counting_waker();
+    assert!(track.poll_demand(&mut Context::from_waker(&waker), &mut seen).is_pending());
+    let _subscription = track.consume().subscribe(Ask::default());
+    assert_eq!(wakes.get(), 1);
+}
+
+#[tokio::test]
+async fn a_track_lingers_after_its_last_reader() {
+    let track = track();
+    let began = Instant::now();
+    let after = |seconds| began + Duration::from_secs(seconds);
+    assert!(!track.tend(began));
+    let reader = track.consume().subscribe(Ask::default());
+    assert!(!track.tend(after(100)));
+    assert!(!track.tend(after(200)), "it is read");
+    drop(reader);
+    assert!(!track.tend(after(201)));
+    assert!(!track.tend(after(230)));
+    assert!(track.unused().now_or_never().is_none());
+    assert!(track.tend(after(231)), "thirty seconds since it was found idle");
+    track.unused().await;
+
+    let _reader = track.consume().subscribe(Ask::default());
+    assert!(!track.tend(after(232)), "somebody came back");
+    assert!(track.unused().now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn a_track_is_complete_once_its_last_group_has_ended() {
+    let track = track();
+    let mut complete = Box::pin(track.complete(Some(2)));
+    assert!(complete.as_mut().now_or_never().is_none());
+    group_at(&track, 0, 0);
+    let mut last = track.create_group(1).unwrap();
+    assert!(complete.as_mut().now_or_never().is_none());
+    last.write_frame("end", None).unwrap();
+    assert!(complete.as_mut().now_or_never().is_none());
+    last.finish();
+    complete.await;
+}
+
+// ---- bells ----
+
+#[test]
+fn everything_that_happens_rings() {
+    let (track, ringer) = (track(), Ringer::new());
+    let _bell = track.consume().attach(&ringer, 8);
+    let rings = |what: &str| {
+        let mut rung = Vec::new();
+        ringer.take_rung(&mut rung);
+        assert_eq!(rung, [8], "{what}");
+    };
+    let began = Instant::now();
+    track.tend(began);
+    let mut group = track.append_group();
+    rings("a new group");
+    group.write_frame("one", None).unwrap();
+    rings("bytes");
+    group.finish();
+    rings("the end of a group");
+    drop(track.append_group());
+    rings("the abort of a group");
+    group_at(&track, 2, 0);
+    rings("a whole group");
+    track.tend(began + Duration::from_secs(60));
+    rings("an expiry");
+    track.finish(None);
+    rings("the end of the track");
+}
+
+// ---- an application's reader ----
+
+#[tokio::test]
+async fn who_comes_late_starts_with_the_newest_group_from_its_first_frame() {
+    let track = track();
+    track.append_group().write_all(["old"]);
+    let mut newest = track.append_group();
+    newest.write_frame("key", None).unwrap();
+
+    let mut reading = track.consume().subscribe(Ask::default());
+    let mut group = reading.next().await.unwrap();
+    assert_eq!(group.sequence(), 1);
+    assert_eq!(group.next_frame().await.unwrap().unwrap().payload, "key");
+    assert!(reading.next().now_or_never().is_none());
+    newest.write_frame("delta", None).unwrap();
+    assert_eq!(group.next_frame().await.unwrap().unwrap().payload, "delta");
+
+    track.append_group().write_all(["next"]);
+    assert_eq!(reading.next().await.unwrap().frames().await, ["next"]);
+    track.finish(None);
+    assert!(reading.next().await.is_none());
+}
+
+#[tokio::test]
+async fn who_comes_first_starts_with_the_first_group() {
+    let track = track();
+    let mut reading = track.consume().subscribe(Ask::default());
+    assert!(reading.next().now_or_never().is_none());
+    group_at(&track, 40, 0);
+    assert_eq!(reading.next().await.unwrap().sequence(), 40);
+}
+
+#[tokio::test]
+async fn groups_come_in_order_of_arrival_within_what_was_asked() {
+    let track = track();
+    let ask = Ask { start: Start::At(3), end: Some(6), ..any_age() };
+    let mut reading = track.consume().subscribe(ask);
+    for sequence in [2, 5, 4, 7, 3] {
+        group_at(&track, sequence, 0);
+    }
+    track.finish(None);
+    let mut read = Vec::new();
+    while let Some(group) = reading.next().await {
+        read.push(group.sequence());
+    }
+    assert_eq!(read, [5, 4, 3]);
+}
+
+#[tokio::test]
+async fn what_has_expired_is_skipped() {
+    let track = track();
+    let mut reading = track.consume().subscribe(Ask { max_age: Some(Duration::from_secs(2)), ..any_age() });
+    for (sequence, timestamp) in [(0, 0), (1, 1000), (2, 2000), (3, 3000)] {
+        group_at(&track, sequence, timestamp);
+    }
+    assert_eq!(reading.next().await.unwrap().sequence(), 1, "group 0 ended two seconds before the edge");
+    assert_eq!(reading.next().await.unwrap().sequence(), 2);
+    group_at(&track, 4, 9000);
+    assert_eq!(reading.next().await.unwrap().sequence(), 3, "its successor is the newest");
+    assert_eq!(reading.next().await.unwrap().sequence(), 4);
+}
+
+#[tokio::test]
+async fn readers_of_an_aborted_track_are_told() {
+    let track = track();
+    let mut reading = track.consume().subscribe(Ask::default());
+    let mut waiting = Box::pin(reading.next());
+    assert!(waiting.as_mut().now_or_never().is_none());
+    track.abort(CloseCode::new(70));
+    assert!(waiting.await.is_none());
+    assert_eq!(reading.track().ended(), Some(Err(CloseCode::new(70))));
+}
