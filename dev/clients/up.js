@@ -3,16 +3,15 @@
  * Ends all of it when it is told to, or when the relay ends.
  */
 
+import "./driver/node-globals.js";
+import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import "./driver/node-globals.js";
+import { Clock, RELAY_URL } from "./clock.js";
 import { bundle } from "./driver/bundle.js";
 import { startRelay } from "./driver/relay.js";
-
-const { Clock, RELAY_URL } = await import("./clock.js");
 
 const CONFIG = fileURLToPath(new URL("../relay.toml", import.meta.url));
 const LOG = fileURLToPath(new URL("../../target/dev/relay.log", import.meta.url));

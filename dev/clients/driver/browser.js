@@ -1,14 +1,12 @@
 /** Chromium as a place for the roles: every role has a page of its own. */
 
 import "./node-globals.js";
-
-import { createServer } from "node:http";
 import { once } from "node:events";
+import { createServer } from "node:http";
 import { chromium } from "playwright-core";
+import { SOON_MS, within } from "../roles/deadline.js";
+import { METHODS } from "../roles/host.js";
 import { bundle } from "./bundle.js";
-
-const { SOON_MS, within } = await import("../roles/deadline.js");
-const { METHODS } = await import("../roles/host.js");
 
 /** Where Debian puts it; `CHROMIUM` names another. */
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";

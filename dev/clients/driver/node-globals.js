@@ -1,4 +1,7 @@
-/** What the packages expect of a browser and Node 20 lacks, and where their chatter goes. Imported for its effect, before the packages. */
+/**
+ * What the packages expect of a browser and Node 20 lacks, and where their chatter goes. Imported for its effect, and first: modules
+ * are evaluated in the order in which they are imported.
+ */
 
 import { WebSocket } from "ws";
 

@@ -1,9 +1,8 @@
 /** Node as a place for the roles: every role has a thread of its own, and speaks WebSocket. */
 
-import { Worker } from "node:worker_threads";
 import "./node-globals.js";
-
-const { METHODS } = await import("../roles/host.js");
+import { Worker } from "node:worker_threads";
+import { METHODS } from "../roles/host.js";
 
 /** The roles, on behalf of one test; `close` ends what the test left running. */
 export function nodePlace() {

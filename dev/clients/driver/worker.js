@@ -1,9 +1,8 @@
 /** What a worker thread holds: a role, called with `{ id, name, args }` and answering `{ id, value }` or `{ id, error }`. */
 
-import { parentPort } from "node:worker_threads";
 import "./node-globals.js";
-
-const { host } = await import("../roles/host.js");
+import { parentPort } from "node:worker_threads";
+import { host } from "../roles/host.js";
 
 // A browser only reports these. @moq/lite leaves some behind when a session is closed while data arrives.
 process.on("unhandledRejection", () => {});

@@ -32,6 +32,9 @@ function inPages(name, options, story) {
     const place = await browser.place(options);
     try {
       await story(place);
+    } catch (error) {
+      if (place.errors.length > 0) error.message += `\nNobody waited for these, in the pages:\n${place.errors.join("\n")}`;
+      throw error;
     } finally {
       await place.close();
       relay.assertAlive();
