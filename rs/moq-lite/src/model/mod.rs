@@ -4,6 +4,7 @@
 //! noun, [`Framing`](moq_proto::Framing).
 
 mod lock;
+mod question;
 mod watch;
 
 pub mod bell;
@@ -21,3 +22,5 @@ pub mod group;
 pub mod track;
 
 pub mod broadcast;
+pub mod origin;
+pub mod route;

@@ -1,0 +1,251 @@
+//! A reader of the announcements below a prefix: the set there is, and then each change of it.
+//!
+//! What a reader holds is not written down anywhere. It follows from the number of the last change it has read: of what is
+//! announced now, that which was told by then; of what is over since, that which was. The difference to what there is now is
+//! what the reader is told, so whatever came and went meanwhile is left out.
+//!
+//! Spec: moq-lite-06, "ANNOUNCE".
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use moq_proto::Path;
+use smallvec::SmallVec;
+
+use super::{
+    Horizon, Shared,
+    changes::{Entry, Reader},
+    places::{Place, Places, Told},
+    scope::Window,
+};
+use crate::model::route::Route;
+
+/// What happened to a path, as one reader sees it. Paths are relative to the prefix the reader asked for: a route announced
+/// above it is at the root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// There is a route now, and was none.
+    Start { path: Path, route: Route },
+    /// There is another route. With another [publisher](Route::publisher), the content is another as well.
+    Update { path: Path, route: Route },
+    /// There is no route any more.
+    End { path: Path },
+}
+
+/// What may be seen, and by whom.
+#[derive(Debug)]
+pub(super) struct View {
+    /// What paths are told relative to.
+    pub(super) base: Path,
+    pub(super) windows: Vec<Window>,
+    pub(super) horizon: Horizon,
+    /// Whether paths with a segment that starts with `.` are told as well.
+    pub(super) hidden: bool,
+}
+
+/// A change on its way to the reader. Path and route are shared with everybody.
+#[derive(Debug)]
+enum News {
+    Start(Path, Arc<Told>),
+    Update(Path, Arc<Told>),
+    End(Path),
+}
+
+/// What is over since a reader last looked, by path: it may have held it.
+type Gone<'a> = HashMap<&'a str, SmallVec<[&'a Arc<Told>; 1]>>;
+
+impl View {
+    /// All that can be seen now.
+    fn snapshot(&self, places: &Places) -> VecDeque<News> {
+        let mut news = VecDeque::new();
+        for window in &self.windows {
+            let at_top = places.tree.on_the_way(window.top.as_str()).rev().find_map(|place| self.now(place));
+            news.extend(self.difference(&window.top, None, at_top));
+            places.tree.below(window.top.as_str(), |place| news.extend(self.difference(&place.path, None, self.now(place))));
+        }
+        news
+    }
+
+    /// What has changed since the change `read`. `None`: too long ago to tell.
+    fn missed(&self, places: &Places, read: u64) -> Option<VecDeque<News>> {
+        let mut gone = Gone::new();
+        let mut paths = Vec::new();
+        for Entry { path, gone: over, .. } in places.changes.since(read)?.filter(|entry| self.concerns(&entry.path)) {
+            paths.push(path);
+            // What came and went meanwhile was never held.
+            let held = over.iter().filter(|told| told.since <= read && told.is_visible(&self.horizon));
+            gone.entry(path.as_str()).or_default().extend(held);
+        }
+        if !places.changes.has_all_since(read) {
+            let is_new = |place: &Place| place.sources().any(|source| source.told.since > read);
+            for window in &self.windows {
+                let above = places.tree.on_the_way(window.top.as_str()).filter(|place| is_new(place));
+                paths.extend(above.map(|place| &place.path));
+                places.tree.below(window.top.as_str(), |place| paths.extend(is_new(place).then_some(&place.path)));
+            }
+        }
+
+        let (mut looked, mut news) = (HashSet::new(), VecDeque::new());
+        for path in paths {
+            for Window { top } in self.windows.iter().filter(|window| window.concerns(path)) {
+                // What happens above a window shows at its top.
+                let at_top = top.has_prefix(path);
+                let seat = if at_top { top } else { path };
+                if looked.insert(seat) {
+                    let (held, now) = if at_top {
+                        let held = upward(top.as_str()).find_map(|path| self.held(places, path, &gone, read));
+                        (held, places.tree.on_the_way(top.as_str()).rev().find_map(|place| self.now(place)))
+                    } else {
+                        let now = places.tree.get(path.as_str()).and_then(|place| self.now(place));
+                        (self.held(places, path.as_str(), &gone, read), now)
+                    };
+                    news.extend(self.difference(seat, held, now));
+                }
+            }
+        }
+        Some(news)
+    }
+
+    fn concerns(&self, path: &Path) -> bool {
+        self.windows.iter().any(|window| window.concerns(path))
+    }
+
+    fn now<'a>(&self, place: &'a Place) -> Option<&'a Arc<Told>> {
+        place.best(&self.horizon).map(|source| &source.told)
+    }
+
+    /// What this reader was told of `path` up to the change `read`.
+    fn held<'a>(&self, places: &'a Places, path: &str, gone: &Gone<'a>, read: u64) -> Option<&'a Arc<Told>> {
+        let still = places.tree.get(path).and_then(|place| {
+            let mut told = place.sources().map(|source| &source.told);
+            told.find(|told| told.since <= read && told.is_visible(&self.horizon))
+        });
+        let over = gone.get(path).into_iter().flatten().copied();
+        still.into_iter().chain(over).min_by_key(|told| told.rank)
+    }
+
+    /// What to tell about `seat`, from what was told to what there is.
+    fn difference(&self, seat: &Path, held: Option<&Arc<Told>>, now: Option<&Arc<Told>>) -> impl Iterator<Item = News> {
+        let [end, start] = match (held, now) {
+            _ if !self.hidden && self.is_hidden(seat) => [None, None],
+            (None, None) => [None, None],
+            (None, Some(now)) => [None, Some(News::Start(seat.clone(), now.clone()))],
+            (Some(_), None) => [Some(News::End(seat.clone())), None],
+            // One without a name cannot be told from another, but what it publishes is something else.
+            (Some(held), Some(now))
+                if held.announced != now.announced && now.route == held.route && now.route.publisher().is_none() =>
+            {
+                [Some(News::End(seat.clone())), Some(News::Start(seat.clone(), now.clone()))]
+            }
+            (Some(held), Some(now)) if held.route == now.route => [None, None],
+            (Some(_), Some(now)) => [Some(News::Update(seat.clone(), now.clone())), None],
+        };
+        end.into_iter().chain(start)
+    }
+
+    fn is_hidden(&self, seat: &Path) -> bool {
+        seat.as_str()[self.base.as_str().len()..].split('/').any(|segment| segment.starts_with('.'))
+    }
+
+    /// As the reader sees it.
+    fn change(&self, news: News) -> Change {
+        let below = |seat: Path| seat.strip_prefix(&self.base).unwrap_or_default();
+        match news {
+            News::Start(seat, told) => Change::Start { path: below(seat), route: told.route.clone() },
+            News::Update(seat, told) => Change::Update { path: below(seat), route: told.route.clone() },
+            News::End(seat) => Change::End { path: below(seat) },
+        }
+    }
+}
+
+/// `path`, what covers it, and so on up to the root.
+fn upward(path: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path), |path| match path.rfind('/') {
+        Some(end) => Some(&path[..end]),
+        None => (!path.is_empty()).then_some(""),
+    })
+}
+
+/// A feed of announcements. Made by [`Consumer::announced`](super::Consumer::announced).
+///
+/// It may be read at any pace: whoever is slow is told less often, never too little. Only after missing
+/// [more ends than are remembered](super::Limits::ends) is the feed over.
+#[derive(Debug)]
+pub struct Announced {
+    shared: Arc<Shared>,
+    view: View,
+    reader: Arc<Reader>,
+    /// The reader's place at the top of each window.
+    seats: Vec<usize>,
+    /// Whether the initial set was taken.
+    began: bool,
+    /// Found out and not yet told.
+    news: VecDeque<News>,
+}
+
+impl Announced {
+    pub(super) fn new(shared: Arc<Shared>, view: View) -> Self {
+        let reader = Arc::<Reader>::default();
+        let mut places = shared.places.lock();
+        let seats = view.windows.iter().map(|window| places.attach(&window.top, &reader)).collect();
+        drop(places);
+        Self { shared, view, reader, seats, began: false, news: VecDeque::new() }
+    }
+
+    /// The set there is now, each path as a [`Change::Start`]. Called before anything else is read, it is the whole set;
+    /// later there is none.
+    pub fn initial(&mut self) -> Vec<Change> {
+        if !self.began {
+            self.begin();
+        }
+        std::mem::take(&mut self.news).into_iter().map(|news| self.view.change(news)).collect()
+    }
+
+    fn begin(&mut self) {
+        let places = self.shared.places.lock();
+        self.reader.caught_up();
+        self.news = self.view.snapshot(&places);
+        self.began = true;
+    }
+
+    /// The next change; what there is at first comes as a [`Change::Start`] each, unless [`initial`](Self::initial) took it.
+    /// `None`: this reader has missed too much, and the feed is over.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Change>> {
+        if !self.began {
+            self.begin();
+        }
+        loop {
+            if let Some(news) = self.news.pop_front() {
+                return Poll::Ready(Some(self.view.change(news)));
+            }
+            ready!(self.reader.poll_rung(cx));
+            let places = self.shared.places.lock();
+            let Some(read) = self.reader.behind() else { continue };
+            // A feed that is over stays rung.
+            let Some(news) = self.view.missed(&places, read) else { return Poll::Ready(None) };
+            self.reader.caught_up();
+            self.news = news;
+        }
+    }
+
+    /// As [`poll_next`](Self::poll_next).
+    ///
+    /// # Cancel safety
+    /// Dropping the call loses no change.
+    pub async fn next(&mut self) -> Option<Change> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        let mut places = self.shared.places.lock();
+        for (window, seat) in self.view.windows.iter().zip(&self.seats) {
+            places.detach(&window.top, *seat);
+        }
+    }
+}

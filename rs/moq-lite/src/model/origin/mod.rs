@@ -1,0 +1,331 @@
+//! The origin: everything announced here, who announced it, and who may see what of it.
+//!
+//! Sessions and applications [publish](Producer::publish) broadcasts below a root and [consume](Consumer::consume) them.
+//! Both are held to the prefixes they were allowed, and nobody is shown what came from themselves. What the best route is,
+//! [`route`](super::route) decides. Spec: moq-lite-06, "ANNOUNCE", "Routing" and "Hops".
+
+mod announced;
+mod changes;
+mod failover;
+mod places;
+mod scope;
+mod tree;
+
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    task::Waker,
+};
+
+use moq_proto::{HopId, Path, VarInt};
+
+pub use self::announced::{Announced, Change};
+use self::{
+    announced::View,
+    changes::Changes,
+    places::{Places, Source},
+    scope::Scope,
+};
+use super::{broadcast, lock::Lock, route::Route};
+
+/// Most broadcasts that one producer announces at a time, unless it is [given](Producer::with_limit) another number. A
+/// conference server that mirrors a thousand rooms is served; somebody who fills the origin is not.
+pub const NAMES_MAX: usize = 1024;
+
+/// What an origin holds and remembers. Each is a number of announcements of about 200 bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Announcements at a time.
+    pub announcements: usize,
+    /// Changes kept for readers to catch up with; one who misses more looks through all there is.
+    pub changes: usize,
+    /// Withdrawn announcements remembered for readers who missed more than that. With as many as there may be announcements,
+    /// everything can end at once and nobody misses it.
+    pub ends: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { announcements: 1_000_000, changes: 16_384, ends: 1_000_000 }
+    }
+}
+
+/// How often announcements were refused, and why. The numbers only ever grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    pub not_allowed: u64,
+    pub loops: u64,
+    /// More than the producer may announce.
+    pub too_many: u64,
+    /// More than the origin holds.
+    pub full: u64,
+}
+
+/// Why a broadcast could not be announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    #[error("announcing this path is not allowed")]
+    NotAllowed,
+    /// The route has been here, or at its sender, before.
+    #[error("the route is a loop")]
+    Loop,
+    #[error("more than {max} broadcasts announced by one peer")]
+    TooMany { max: usize },
+    #[error("more than {max} broadcasts announced in all")]
+    Full { max: usize },
+}
+
+/// Tells sessions apart; no two in a process are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(u64);
+
+impl SessionId {
+    pub fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Relaxed))
+    }
+}
+
+/// Whom a peer's announcements come from and whom it must not be told of: itself.
+#[derive(Clone, Debug)]
+pub struct Horizon {
+    pub session: SessionId,
+    /// What the peer declared; unknown as long as it did not.
+    pub hop: HopId,
+}
+
+impl Horizon {
+    /// The horizon of a new session, whose peer is not known.
+    #[expect(clippy::new_without_default, reason = "no two are equal")]
+    pub fn new() -> Self {
+        Self { session: SessionId::next(), hop: HopId::UNKNOWN }
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    hop: HopId,
+    limits: Limits,
+    places: Lock<Places>,
+    not_allowed: AtomicU64,
+    loops: AtomicU64,
+    too_many: AtomicU64,
+    full: AtomicU64,
+}
+
+/// Everything that is announced. Clones are the same origin.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    shared: Arc<Shared>,
+}
+
+impl Origin {
+    /// An empty origin. `hop` is the id of this process on routes.
+    pub fn new(hop: HopId) -> Self {
+        Self::with_limits(hop, Limits::default())
+    }
+
+    pub fn with_limits(hop: HopId, limits: Limits) -> Self {
+        let places = Lock::new(Places::new(Changes::new(limits.changes, limits.ends)));
+        let [not_allowed, loops, too_many, full] = Default::default();
+        Self { shared: Arc::new(Shared { hop, limits, places, not_allowed, loops, too_many, full }) }
+    }
+
+    pub fn id(&self) -> HopId {
+        self.shared.hop
+    }
+
+    /// A door for one peer, to announce below `root` what the prefixes in `allowed` cover. `[root()]` is everything.
+    pub fn producer(&self, root: Path, allowed: Vec<Path>, peer: Horizon) -> Producer {
+        let scope = Scope::new(root, allowed);
+        Producer { shared: self.shared.clone(), scope, peer, names: Arc::default(), names_max: NAMES_MAX }
+    }
+
+    /// A door for one peer, to see below `root` what the prefixes in `allowed` cover. `[root()]` is everything.
+    pub fn consumer(&self, root: Path, allowed: Vec<Path>, peer: Horizon) -> Consumer {
+        let scope = Scope::new(root, allowed);
+        Consumer { shared: self.shared.clone(), scope, session: peer.session, hop: AtomicU64::new(peer.hop.get()) }
+    }
+
+    /// How many announcements there are.
+    pub fn announcements(&self) -> usize {
+        self.shared.places.lock().count()
+    }
+
+    /// The routes announced at exactly this path, best first, whoever may see them.
+    pub fn routes(&self, path: &Path) -> Vec<Route> {
+        let places = self.shared.places.lock();
+        let place = places.tree.get(path.as_str()).into_iter();
+        place.flat_map(|place| place.sources()).map(|source| source.told.route.clone()).collect()
+    }
+
+    pub fn refusals(&self) -> Refusals {
+        let Shared { not_allowed, loops, too_many, full, .. } = &*self.shared;
+        let [not_allowed, loops, too_many, full] = [not_allowed, loops, too_many, full].map(|counter| counter.load(Relaxed));
+        Refusals { not_allowed, loops, too_many, full }
+    }
+}
+
+impl Shared {
+    /// Counts a refusal.
+    fn refuse(&self, error: PublishError) -> PublishError {
+        let counter = match error {
+            PublishError::NotAllowed => &self.not_allowed,
+            PublishError::Loop => &self.loops,
+            PublishError::TooMany { .. } => &self.too_many,
+            PublishError::Full { .. } => &self.full,
+        };
+        counter.fetch_add(1, Relaxed);
+        error
+    }
+}
+
+/// Announces broadcasts on behalf of one peer.
+#[derive(Debug)]
+pub struct Producer {
+    shared: Arc<Shared>,
+    scope: Scope,
+    peer: Horizon,
+    /// How many this producer announces. Changed under the lock of the origin.
+    names: Arc<AtomicUsize>,
+    names_max: usize,
+}
+
+impl Producer {
+    /// With another number of broadcasts at a time than [`NAMES_MAX`].
+    #[must_use]
+    pub fn with_limit(self, names_max: usize) -> Self {
+        Self { names_max, ..self }
+    }
+
+    /// The prefixes below the root that this producer may announce at; none covers another.
+    pub fn allowed(&self) -> &[Path] {
+        self.scope.allowed()
+    }
+
+    /// Announces a broadcast at `path` below the root, until the publication is dropped. There may be others at the same
+    /// path: each reader gets the best that it may see.
+    ///
+    /// # Errors
+    /// Refusals are [counted](Origin::refusals).
+    pub fn publish(&self, path: &Path, route: Route, broadcast: broadcast::Consumer) -> Result<Publication, PublishError> {
+        let refuse = |error| Err(self.shared.refuse(error));
+        let Some(path) = self.scope.resolve(path) else { return refuse(PublishError::NotAllowed) };
+        if is_loop(&route, self.shared.hop, self.peer.hop) {
+            return refuse(PublishError::Loop);
+        }
+        let mut places = self.shared.places.lock();
+        if self.names.load(Relaxed) >= self.names_max {
+            return refuse(PublishError::TooMany { max: self.names_max });
+        }
+        if places.count() >= self.shared.limits.announcements {
+            return refuse(PublishError::Full { max: self.shared.limits.announcements });
+        }
+        self.names.fetch_add(1, Relaxed);
+        let (source, wakers) = places.add(&path, self.peer.session, route, broadcast);
+        drop(places);
+        wakers.into_iter().for_each(Waker::wake);
+        Ok(Publication { shared: self.shared.clone(), names: self.names.clone(), peer: self.peer.clone(), path, source })
+    }
+}
+
+/// Whether a route has been at `here` before, or at the peer that sent it.
+fn is_loop(route: &Route, here: HopId, peer: HopId) -> bool {
+    route.hops.contains(here) || (route.hops.contains(peer) && route.hops.last() != Some(peer))
+}
+
+/// An announced broadcast. Dropping it withdraws the announcement; whoever reads the broadcast goes on.
+#[derive(Debug)]
+pub struct Publication {
+    shared: Arc<Shared>,
+    names: Arc<AtomicUsize>,
+    peer: Horizon,
+    path: Path,
+    source: Arc<Source>,
+}
+
+impl Publication {
+    /// Replaces the route. It says nothing about the content, which stays that of the same broadcast.
+    ///
+    /// # Errors
+    /// [`PublishError::Loop`]: the announcement stays as it was, and should be withdrawn.
+    pub fn update(&mut self, route: Route) -> Result<(), PublishError> {
+        if is_loop(&route, self.shared.hop, self.peer.hop) {
+            return Err(self.shared.refuse(PublishError::Loop));
+        }
+        let broadcast = self.source.broadcast.clone();
+        let mut places = self.shared.places.lock();
+        let (source, wakers) = places.replace(&self.path, &self.source, route, broadcast);
+        drop(places);
+        self.source = source;
+        wakers.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+}
+
+impl Drop for Publication {
+    fn drop(&mut self) {
+        let mut places = self.shared.places.lock();
+        let wakers = places.remove(&self.path, &self.source);
+        self.names.fetch_sub(1, Relaxed);
+        drop(places);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Sees broadcasts on behalf of one peer.
+#[derive(Debug)]
+pub struct Consumer {
+    shared: Arc<Shared>,
+    scope: Scope,
+    session: SessionId,
+    hop: AtomicU64,
+}
+
+impl Consumer {
+    /// Says who the peer is, as soon as it is known. Feeds that are open already stay as they are.
+    pub fn set_hop(&self, hop: HopId) {
+        self.hop.store(hop.get(), Relaxed);
+    }
+
+    fn horizon(&self) -> Horizon {
+        Horizon { session: self.session, hop: VarInt::saturating(self.hop.load(Relaxed)).into() }
+    }
+
+    /// What is announced below `prefix`, now and from now on. A prefix that is not allowed has an empty feed. Paths with a
+    /// segment below the prefix that starts with `.` are left out, unless `hidden` ones are wanted too.
+    pub fn announced(&self, prefix: &Path, hidden: bool) -> Announced {
+        let (base, windows) = self.scope.windows(prefix);
+        Announced::new(self.shared.clone(), View { base, windows, horizon: self.horizon(), hidden })
+    }
+
+    /// The broadcast at `path` below the root, over the best route. `None`: there is none, or none for this peer.
+    pub fn consume(&self, path: &Path) -> Option<broadcast::Consumer> {
+        let path = self.scope.resolve(path)?;
+        let source = {
+            let places = self.shared.places.lock();
+            places.tree.get(path.as_str())?.best(&self.horizon())?.clone()
+        };
+        // Outside the lock, since it may wake the publisher.
+        Some(source.broadcast.clone())
+    }
+
+    /// Waits until there is a broadcast at `path`, and returns it. Where nothing is allowed, that is forever.
+    ///
+    /// # Cancel safety
+    /// Dropping the call loses nothing.
+    pub async fn consume_wait(&self, path: &Path) -> broadcast::Consumer {
+        // A feed of the path alone tells when to look again; what it says of the route does not matter here.
+        let mut feed = self.announced(path, true);
+        loop {
+            if let Some(broadcast) = self.consume(path) {
+                return broadcast;
+            }
+            poll_fn(|cx| feed.poll_next(cx)).await;
+        }
+    }
+}

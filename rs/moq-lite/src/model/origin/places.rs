@@ -1,0 +1,176 @@
+//! What is announced where, and who wants to hear of it.
+//!
+//! All that is behind the origin's one lock. A change costs a walk to its path and a touch for each reader that it may
+//! concern; what it means to a reader is found out when that reader [reads](super::announced).
+
+use std::{sync::Arc, task::Waker};
+
+use moq_proto::Path;
+use slab::Slab;
+use smallvec::SmallVec;
+
+use super::{
+    Horizon, SessionId,
+    changes::{Changes, Reader},
+    tree::Tree,
+};
+use crate::model::{
+    broadcast,
+    route::{Rank, Route},
+};
+
+/// What is known of one announcement, from one change of it to the next.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) route: Route,
+    pub(super) rank: Rank,
+    /// Where it was learned.
+    pub(super) session: SessionId,
+    /// The number of the change that first announced it; the same through all its updates, and nobody else's.
+    pub(super) announced: u64,
+    /// The number of the change that told this.
+    pub(super) since: u64,
+}
+
+impl Told {
+    /// Whether the peer may hear of it: it neither told us so itself nor lies on the way.
+    pub(super) fn is_visible(&self, to: &Horizon) -> bool {
+        self.session != to.session && !self.route.hops.contains(to.hop)
+    }
+}
+
+/// An announcement and what is behind it.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) told: Arc<Told>,
+    pub(super) broadcast: broadcast::Consumer,
+}
+
+/// An announced path.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) path: Path,
+    /// Best first; never empty.
+    sources: SmallVec<[Arc<Source>; 1]>,
+}
+
+impl Place {
+    /// Best first.
+    pub(super) fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
+        self.sources.iter()
+    }
+
+    pub(super) fn best(&self, to: &Horizon) -> Option<&Arc<Source>> {
+        self.sources().find(|source| source.told.is_visible(to))
+    }
+}
+
+/// All announcements of an origin, and all readers.
+#[derive(Debug)]
+pub(super) struct Places {
+    pub(super) tree: Tree<Place>,
+    /// At the top of each of their windows.
+    readers: Tree<Slab<Arc<Reader>>>,
+    pub(super) changes: Changes,
+    /// Announcements at all places.
+    count: usize,
+}
+
+impl Places {
+    pub(super) fn new(changes: Changes) -> Self {
+        Self { tree: Tree::new(), readers: Tree::new(), changes, count: 0 }
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Adds an announcement. Returns whom to wake once the lock is free.
+    pub(super) fn add(
+        &mut self,
+        path: &Path,
+        session: SessionId,
+        route: Route,
+        broadcast: broadcast::Consumer,
+    ) -> (Arc<Source>, Vec<Waker>) {
+        let announced = self.changes.next();
+        let source = self.put(
+            path,
+            Told { rank: Rank::new(path, &route, announced), route, session, announced, since: announced },
+            broadcast,
+        );
+        (source, self.told(path, None))
+    }
+
+    /// Gives an announcement another route.
+    pub(super) fn replace(
+        &mut self,
+        path: &Path,
+        old: &Source,
+        route: Route,
+        broadcast: broadcast::Consumer,
+    ) -> (Arc<Source>, Vec<Waker>) {
+        let Told { session, announced, .. } = *old.told;
+        let told = Told { rank: Rank::new(path, &route, announced), route, session, announced, since: self.changes.next() };
+        let source = self.put(path, told, broadcast);
+        self.pull(path, old);
+        (source, self.told(path, Some(old.told.clone())))
+    }
+
+    pub(super) fn remove(&mut self, path: &Path, old: &Source) -> Vec<Waker> {
+        self.pull(path, old);
+        self.told(path, Some(old.told.clone()))
+    }
+
+    fn put(&mut self, path: &Path, told: Told, broadcast: broadcast::Consumer) -> Arc<Source> {
+        let source = Arc::new(Source { told: Arc::new(told), broadcast });
+        let place = self.tree.get_or_insert_with(path.as_str(), || Place { path: path.clone(), sources: SmallVec::new() });
+        let at = place.sources.partition_point(|other| other.told.rank < source.told.rank);
+        place.sources.insert(at, source.clone());
+        self.count += 1;
+        source
+    }
+
+    /// Its holder keeps `old`, so that no broadcast is dropped under the lock.
+    fn pull(&mut self, path: &Path, old: &Source) {
+        let Some(place) = self.tree.get_mut(path.as_str()) else { return };
+        place.sources.retain(|source| !Arc::ptr_eq(&source.told, &old.told));
+        if place.sources.is_empty() {
+            self.tree.take(path.as_str());
+        }
+        self.count -= 1;
+    }
+
+    /// Numbers a change and finds whom it may concern: readers of anything above, at or below `path`.
+    fn told(&mut self, path: &Path, gone: Option<Arc<Told>>) -> Vec<Waker> {
+        let before = self.changes.head();
+        let mut wakers = Vec::new();
+        let mut ring = |readers: &Slab<Arc<Reader>>| {
+            wakers.extend(readers.iter().filter_map(|(_, reader)| reader.ring(before)));
+        };
+        self.readers.on_the_way(path.as_str()).for_each(&mut ring);
+        self.readers.below(path.as_str(), &mut ring);
+        if self.changes.push(path.clone(), gone) {
+            let mut behind = self.changes.head();
+            self.readers.all(|readers| {
+                let oldest = readers.iter().filter_map(|(_, reader)| reader.behind()).min();
+                behind = behind.min(oldest.unwrap_or(behind));
+            });
+            self.changes.forget(behind);
+        }
+        wakers
+    }
+
+    /// Has the reader rung for all that may concern a window with this top. Returns its place there.
+    pub(super) fn attach(&mut self, top: &Path, reader: &Arc<Reader>) -> usize {
+        self.readers.get_or_insert_with(top.as_str(), Slab::new).insert(reader.clone())
+    }
+
+    pub(super) fn detach(&mut self, top: &Path, place: usize) {
+        let Some(readers) = self.readers.get_mut(top.as_str()) else { return };
+        readers.remove(place);
+        if readers.is_empty() {
+            self.readers.take(top.as_str());
+        }
+    }
+}
