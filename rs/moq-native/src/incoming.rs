@@ -1,0 +1,204 @@
+//! Incoming: a peer that asks for a session, before anything is promised to it.
+//!
+//! Spec: WebTransport over HTTP/3, section 3.3 (application protocol); moq-lite-06, "Session".
+
+use std::{fmt, net::SocketAddr, time::Instant};
+
+use http::StatusCode;
+use moq_proto::close;
+use quinn::VarInt;
+use tokio::time::{Duration, timeout, timeout_at};
+use tracing::debug;
+use web_transport_proto::ConnectResponse;
+
+use crate::{AnyConnection, backend::quic, counters::Refusal};
+
+/// How long a peer may take to hear that it is rejected before the connection goes all the same.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// H3_NO_ERROR: the connection is of no more use (RFC 9114, section 8.1).
+const H3_NO_ERROR: VarInt = VarInt::from_u32(0x100);
+
+/// What carries a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Transport {
+    WebTransport,
+    Quic,
+    WebSocket,
+    Tcp,
+    Unix,
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::WebTransport => "webtransport",
+            Self::Quic => "quic",
+            Self::WebSocket => "websocket",
+            Self::Tcp => "tcp",
+            Self::Unix => "unix",
+        })
+    }
+}
+
+/// A peer whose handshake is done and whose request waits for an answer. Dropped unanswered, its connection closes.
+pub struct Incoming {
+    peer: SocketAddr,
+    authority: Option<String>,
+    target: Option<String>,
+    protocol: Option<String>,
+    deadline: Instant,
+    request: Request,
+}
+
+enum Request {
+    WebTransport(Box<web_transport_quinn::Request>),
+    Quic(quinn::Connection),
+}
+
+/// Why an accepted peer became no connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    #[error("the peer did not take its answer in time")]
+    Late,
+    #[error("answering the CONNECT request: {0}")]
+    Respond(#[from] web_transport_quinn::ServerError),
+}
+
+impl Incoming {
+    /// Path and query of what the peer asks for, as it wrote them. `None`: this transport does not say; SETUP may.
+    pub fn request_target(&self) -> Option<&str> {
+        self.target.as_deref()
+    }
+
+    /// The host that the peer believes it speaks to, without a port on raw QUIC.
+    pub fn authority(&self) -> Option<&str> {
+        self.authority.as_deref()
+    }
+
+    /// Where the peer's packets come from.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.peer
+    }
+
+    pub fn transport(&self) -> Transport {
+        match self.request {
+            Request::WebTransport(_) => Transport::WebTransport,
+            Request::Quic(_) => Transport::Quic,
+        }
+    }
+
+    /// The session protocol that will be agreed on. `None`: the first messages of the session settle it.
+    pub fn protocol(&self) -> Option<&str> {
+        self.protocol.as_deref()
+    }
+
+    /// By when the session has to be open: authorization and the exchange of SETUP included.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Grants the request.
+    ///
+    /// # Errors
+    /// When the peer is gone, or does not take the answer by the [`deadline`](Self::deadline).
+    pub async fn accept(self) -> Result<AnyConnection, HandshakeError> {
+        match self.request {
+            Request::Quic(connection) => Ok(quic::Connection::raw(connection).into()),
+            Request::WebTransport(request) => {
+                let response = match self.protocol {
+                    Some(protocol) => ConnectResponse::OK.with_protocol(protocol),
+                    None => ConnectResponse::OK,
+                };
+                let session = timeout_at(self.deadline.into(), request.respond(response)).await;
+                Ok(quic::Connection::web_transport(session.map_err(|_| HandshakeError::Late)??).into())
+            }
+        }
+    }
+
+    /// Refuses the request with an HTTP status, or with what comes nearest to it where there is no HTTP. Waits until the peer
+    /// has heard, a second at most.
+    pub async fn reject(self, status: StatusCode) {
+        match self.request {
+            Request::Quic(connection) => connection.close(close_code(status), reason(status).as_bytes()),
+            Request::WebTransport(request) => {
+                let connection = request.conn().clone();
+                let told = async {
+                    request.reject(status).await?;
+                    connection.closed().await;
+                    Ok::<_, web_transport_quinn::ServerError>(())
+                };
+                match timeout(FAREWELL, told).await {
+                    Ok(Err(error)) => debug!(%error, "rejected peer left before its answer"),
+                    Ok(Ok(())) | Err(_) => {}
+                }
+                connection.close(H3_NO_ERROR, reason(status).as_bytes());
+            }
+        }
+    }
+}
+
+/// The session code that a refusal becomes where there is no HTTP.
+fn close_code(status: StatusCode) -> VarInt {
+    let code = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => close::session::UNAUTHORIZED,
+        status if status.is_client_error() => close::session::PROTOCOL_VIOLATION,
+        _ => close::session::INTERNAL_ERROR,
+    };
+    code.get().into()
+}
+
+fn reason(status: StatusCode) -> &'static str {
+    status.canonical_reason().unwrap_or_default()
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The target may hold a token.
+        f.debug_struct("Incoming")
+            .field("transport", &self.transport())
+            .field("peer", &self.peer)
+            .field("protocol", &self.protocol)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Brings a newcomer to the point where it has asked for something.
+pub(crate) async fn handshake(
+    newcomer: quinn::Incoming,
+    protocols: &[String],
+    deadline: Instant,
+) -> Result<Incoming, Refusal> {
+    let peer = newcomer.remote_address();
+    let lost = |error: quinn::ConnectionError| {
+        debug!(%peer, %error, "handshake failed");
+        Refusal::Quic
+    };
+    let connection = newcomer.accept().map_err(lost)?.await.map_err(lost)?;
+    let settled = connection.handshake_data().and_then(|data| data.downcast::<quinn::crypto::rustls::HandshakeData>().ok());
+    let (alpn, name) = settled.map_or((None, None), |settled| (settled.protocol, settled.server_name));
+    if alpn.as_deref() != Some(web_transport_quinn::ALPN.as_bytes()) {
+        let protocol = alpn.and_then(|alpn| String::from_utf8(alpn).ok());
+        return Ok(Incoming { peer, authority: name, target: None, protocol, deadline, request: Request::Quic(connection) });
+    }
+
+    let request = web_transport_quinn::Request::accept(connection).await.map_err(|error| {
+        debug!(%peer, %error, "no WebTransport request");
+        Refusal::Http3
+    })?;
+    Ok(Incoming {
+        peer,
+        authority: Some(request.url.authority().to_owned()),
+        target: Some(target(&request.url)),
+        // The client's order decides.
+        protocol: request.protocols.iter().find(|offered| protocols.contains(offered)).cloned(),
+        deadline,
+        request: Request::WebTransport(Box::new(request)),
+    })
+}
+
+fn target(url: &url::Url) -> String {
+    url[url::Position::BeforePath..url::Position::AfterQuery].to_owned()
+}

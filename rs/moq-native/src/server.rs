@@ -1,0 +1,186 @@
+//! Server: one UDP socket, and everybody who arrives there as an [`Incoming`].
+//!
+//! Handshakes run beside each other, each under a deadline, so that a slow or hostile one holds nobody back. What a peer may
+//! do is decided by whoever takes the [`Incoming`].
+//!
+//! Spec: RFC 9000, section 8.1.2 (Retry); RFC 9114, section 3; WebTransport over HTTP/3, section 3.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::{
+    future::BoxFuture,
+    stream::{FuturesUnordered, StreamExt as _},
+};
+use quinn::{EndpointConfig, TokioRuntime, crypto::rustls::QuicServerConfig};
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::debug;
+
+use crate::{
+    Counters, Incoming, ServerConfig,
+    counters::Refusal,
+    incoming,
+    socket,
+    tls::{Certificates, Fingerprint},
+};
+
+/// Newcomers that wait to be looked at, and bytes of theirs that are kept meanwhile, each and together.
+const WAITING: (usize, u64, u64) = (1024, 64 * 1024, 8 * 1024 * 1024);
+
+/// How long the last packets of a closing server may take.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// A server for WebTransport and raw QUIC.
+#[derive(Debug)]
+pub struct Server {
+    config: ServerConfig,
+    endpoint: quinn::Endpoint,
+    address: SocketAddr,
+    certificates: Mutex<Certificates>,
+    handshakes: FuturesUnordered<BoxFuture<'static, Result<Incoming, Refusal>>>,
+    counters: Arc<Counters>,
+}
+
+/// Why a server could not begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    #[error("opening UDP {address}: {source}")]
+    Socket { address: SocketAddr, source: io::Error },
+    #[error("setting up TLS: {0}")]
+    Tls(#[from] TlsError),
+}
+
+/// Why certificates cannot be used for QUIC.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    #[error(transparent)]
+    Rustls(#[from] rustls::Error),
+    #[error("QUIC needs AES-128-GCM for its first packets")]
+    InitialCipher(#[from] quinn::crypto::rustls::NoInitialCipherSuite),
+}
+
+impl Server {
+    /// Opens the socket. Call it inside a tokio runtime, which then carries the connections.
+    ///
+    /// # Errors
+    /// When the address cannot be had, or TLS cannot be set up.
+    pub fn bind(config: ServerConfig) -> Result<Self, BindError> {
+        let failed = |source| BindError::Socket { address: config.bind, source };
+        let quic = quic_config(&config, &config.certificates)?;
+        let socket = socket::udp(config.bind).map_err(failed)?;
+        let endpoint = quinn::Endpoint::new(EndpointConfig::default(), Some(quic), socket, Arc::new(TokioRuntime));
+        let endpoint = endpoint.map_err(failed)?;
+        Ok(Self {
+            address: endpoint.local_addr().map_err(failed)?,
+            endpoint,
+            certificates: Mutex::new(config.certificates.clone()),
+            config,
+            handshakes: FuturesUnordered::new(),
+            counters: Arc::default(),
+        })
+    }
+
+    /// The address listened on, with the port that the system chose where 0 was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The fingerprint of each certificate shown to newcomers.
+    pub fn fingerprints(&self) -> Vec<Fingerprint> {
+        self.certificates.lock().unwrap_or_else(PoisonError::into_inner).fingerprints()
+    }
+
+    /// Shows newcomers other certificates; connections that exist go on.
+    ///
+    /// # Errors
+    /// When they cannot be used; the old ones stay then.
+    pub fn set_certificates(&self, certificates: Certificates) -> Result<(), TlsError> {
+        let quic = quic_config(&self.config, &certificates)?;
+        self.endpoint.set_server_config(Some(quic));
+        *self.certificates.lock().unwrap_or_else(PoisonError::into_inner) = certificates;
+        Ok(())
+    }
+
+    /// What was counted since the server began.
+    pub fn counters(&self) -> Arc<Counters> {
+        self.counters.clone()
+    }
+
+    /// The next peer that asks for a session. `None` once the server is closed.
+    ///
+    /// Handshakes go on only while this is waited for.
+    ///
+    /// # Cancel safety
+    /// Dropping the call loses nobody.
+    pub async fn accept(&mut self) -> Option<Incoming> {
+        loop {
+            tokio::select! {
+                biased;
+                Some(ended) = self.handshakes.next() => match ended {
+                    Ok(incoming) => {
+                        self.counters.admitted();
+                        return Some(incoming);
+                    }
+                    Err(refusal) => self.counters.refused(refusal),
+                },
+                newcomer = self.endpoint.accept() => self.greet(newcomer?),
+            }
+        }
+    }
+
+    /// Lets a newcomer begin its handshake, if there is room.
+    fn greet(&mut self, newcomer: quinn::Incoming) {
+        self.counters.arrived();
+        if self.handshakes.len() >= self.config.max_handshakes {
+            self.counters.refused(Refusal::Busy);
+            newcomer.refuse();
+            return;
+        }
+        let newcomer = if self.handshakes.len() >= self.config.retry_above && newcomer.may_retry() {
+            match newcomer.retry() {
+                Ok(()) => return self.counters.retried(),
+                Err(error) => error.into_incoming(),
+            }
+        } else {
+            newcomer
+        };
+        let deadline = Instant::now() + self.config.setup_timeout;
+        let protocols = self.config.protocols.clone();
+        self.handshakes.push(Box::pin(async move {
+            match timeout_at(deadline, incoming::handshake(newcomer, &protocols, deadline.into_std())).await {
+                Ok(ended) => ended,
+                Err(_) => Err(Refusal::Late),
+            }
+        }));
+    }
+
+    /// Ends every connection that is still open, with `code` as it is, and waits until their peers were told.
+    ///
+    /// Sessions over WebTransport read codes of HTTP/3 there, so close those first.
+    pub async fn close(self, code: u32, reason: &str) {
+        self.endpoint.close(code.into(), reason.as_bytes());
+        drop(self.handshakes);
+        if timeout(DRAIN, self.endpoint.wait_idle()).await.is_err() {
+            debug!("peers did not confirm the end in time");
+        }
+    }
+}
+
+fn quic_config(config: &ServerConfig, certificates: &Certificates) -> Result<quinn::ServerConfig, TlsError> {
+    let mut protocols = config.protocols.clone();
+    protocols.push(web_transport_quinn::ALPN.to_owned());
+    let tls = certificates.server_config(&protocols)?;
+    let mut quic = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
+    let (newcomers, bytes, bytes_total) = WAITING;
+    quic.transport_config(config.quic.transport())
+        .max_incoming(newcomers)
+        .incoming_buffer_size(bytes)
+        .incoming_buffer_size_total(bytes_total);
+    Ok(quic)
+}
