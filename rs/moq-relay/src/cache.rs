@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use moq_lite::cache::Policy;
+use moq_lite::model::cache::Policy;
 
 use crate::{config::CacheConfig, options::Capacity};
 

@@ -11,8 +11,8 @@ use crate::options::{
     TlsOptions, WebOptions,
 };
 
-/// The least that hyper accepts for the head of a request, in bytes.
-const HEADER_BYTES_MIN: usize = 8192;
+/// The least for the head of a request, in bytes: browsers send half as much.
+const HEADER_BYTES_MIN: usize = 1024;
 
 /// The whole configuration, settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,11 +42,24 @@ pub(crate) struct ServerConfig {
     pub quic: QuicConfig,
 }
 
+impl ServerConfig {
+    /// The tokens that stand for the versions where a transport negotiates, in their order.
+    pub(crate) fn protocols(&self) -> Vec<String> {
+        let mut tokens: Vec<String> = Vec::new();
+        for version in &self.versions {
+            if !tokens.iter().any(|token| token == version.alpn()) {
+                tokens.push(version.alpn().into());
+            }
+        }
+        tokens
+    }
+}
+
 /// `[server.tls]`, settled: at least one certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TlsConfig {
     pub pairs: Vec<CertificateFiles>,
-    /// Names for one generated certificate; empty for none.
+    /// Names for one generated certificate, where there are no files.
     pub generate: Vec<String>,
 }
 
@@ -77,6 +90,7 @@ pub(crate) struct WebConfig {
     pub header_timeout: Duration,
     pub request_timeout: Duration,
     pub max_connections: usize,
+    pub max_per_ip: usize,
     /// In bytes.
     pub max_header: usize,
 }
@@ -134,6 +148,8 @@ pub(crate) enum Problem {
     NoCertificate,
     #[error("{certs} certificates and {keys} keys in [server.tls]: each `cert` needs its `key`, in the same order")]
     UnpairedCertificates { certs: usize, keys: usize },
+    #[error("`cert` and `generate` are both set in [server.tls]: a real certificate needs no generated one beside it")]
+    TwoKindsOfCertificate,
     #[error("a name in `server.tls.generate` is empty; name the hosts, such as [\"localhost\"]")]
     NamelessCertificate,
     #[error(
@@ -198,6 +214,9 @@ fn tls(options: TlsOptions, problems: &mut Vec<Problem>) -> TlsConfig {
     if certs.is_empty() && keys.is_empty() && generate.is_empty() {
         problems.push(Problem::NoCertificate);
     }
+    if !generate.is_empty() && !(certs.is_empty() && keys.is_empty()) {
+        problems.push(Problem::TwoKindsOfCertificate);
+    }
     if generate.iter().any(String::is_empty) {
         problems.push(Problem::NamelessCertificate);
     }
@@ -224,6 +243,10 @@ fn web(options: WebOptions, problems: &mut Vec<Problem>) -> WebConfig {
     if max_connections == 0 {
         problems.push(Problem::NoRoom("web.max_connections"));
     }
+    let max_per_ip = options.max_per_ip.unwrap_or(64);
+    if max_per_ip == 0 {
+        problems.push(Problem::NoRoom("web.max_per_ip"));
+    }
     let max_header = options.max_header.unwrap_or(16 << 10);
     if max_header < HEADER_BYTES_MIN {
         problems.push(Problem::HeaderTooSmall(max_header));
@@ -234,6 +257,7 @@ fn web(options: WebOptions, problems: &mut Vec<Problem>) -> WebConfig {
         header_timeout: time("web.header_timeout", options.header_timeout, Duration::from_secs(5), problems),
         request_timeout: time("web.request_timeout", options.request_timeout, Duration::from_secs(30), problems),
         max_connections,
+        max_per_ip,
         max_header,
     }
 }

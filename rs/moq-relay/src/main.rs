@@ -1,18 +1,45 @@
-//! moq-relay: a relay for live media.
+//! moq-relay: a relay for live media. One publisher in, any number of viewers out.
 
 mod auth;
+mod cache;
 mod config;
+mod connection;
+mod listener;
+mod log;
+mod metrics;
 mod options;
+mod relay;
+mod shard;
+mod shutdown;
+mod web;
 
-use clap::Parser;
+use std::process::ExitCode;
 
-fn main() {
-    let line = options::CommandLine::parse();
-    match line.options() {
-        Ok(options) => match config::Config::try_from(options) {
-            Ok(c) => println!("{c:#?}"),
-            Err(e) => println!("{e}"),
-        },
-        Err(e) => println!("{e}"),
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use crate::{config::Config, options::CommandLine, relay::Relay};
+
+/// A wrong command line ends with 2, anything else that goes wrong with 1.
+fn main() -> ExitCode {
+    match run(CommandLine::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("Error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+fn run(line: CommandLine) -> anyhow::Result<()> {
+    let is_check = line.check;
+    let config = Config::try_from(line.options()?)?;
+    if is_check {
+        relay::check(&config)?;
+        println!("the configuration is good");
+        return Ok(());
+    }
+    log::start(config.log);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting a runtime")?;
+    runtime.block_on(async { Relay::build(config).await?.run().await })
 }

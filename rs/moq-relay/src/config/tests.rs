@@ -48,8 +48,6 @@ fn the_least_settles_to_the_documented_defaults() {
 #[test]
 fn what_contradicts_itself_is_refused() {
     let rows: &[(&[&str], Problem)] = &[
-        (&["--tls-cert", "a.pem"], Problem::UnpairedCertificates { certs: 1, keys: 0 }),
-        (&["--tls-cert", "a.pem,b.pem", "--tls-key", "a.key"], Problem::UnpairedCertificates { certs: 2, keys: 1 }),
         (&["--server-setup-timeout", "0s"], Problem::NoTime("server.setup_timeout")),
         (&["--web-header-timeout", "0s"], Problem::NoTime("web.header_timeout")),
         (&["--web-max-connections", "0"], Problem::NoRoom("web.max_connections")),
@@ -62,6 +60,20 @@ fn what_contradicts_itself_is_refused() {
     ];
     for (args, problem) in rows {
         assert_eq!(with(args).unwrap_err().problems, [problem.clone()], "{args:?}");
+    }
+}
+
+#[test]
+fn every_certificate_needs_its_key_and_no_other_kind_beside_it() {
+    let rows: &[(&[&str], Problem)] = &[
+        (&["--tls-cert", "a.pem"], Problem::UnpairedCertificates { certs: 1, keys: 0 }),
+        (&["--tls-cert", "a.pem,b.pem", "--tls-key", "a.key"], Problem::UnpairedCertificates { certs: 2, keys: 1 }),
+        (&["--tls-cert", "a.pem", "--tls-key", "a.key", "--tls-generate", "localhost"], Problem::TwoKindsOfCertificate),
+        (&["--tls-generate", ""], Problem::NamelessCertificate),
+    ];
+    for (args, problem) in rows {
+        let error = settled(&[&["--auth-public", ""], *args].concat()).unwrap_err();
+        assert_eq!(error.problems, [problem.clone()], "{args:?}");
     }
 }
 
@@ -101,4 +113,11 @@ fn the_development_file_opens_one_port_to_everybody() {
     assert_eq!(config.web.http, Some(config.server.bind));
     assert_eq!(config.server.tls.generate, ["localhost"]);
     assert_eq!((config.auth.public_publish, config.auth.public_subscribe), (vec![Path::root()], vec![Path::root()]));
+}
+
+#[test]
+fn versions_that_share_a_token_offer_it_once() {
+    let server = with(&["--server-version", "moq-lite-05,moq-lite-02,moq-lite-01"]).unwrap().server;
+
+    assert_eq!(server.protocols(), ["moq-lite-05", "moql"]);
 }

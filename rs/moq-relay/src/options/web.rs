@@ -32,7 +32,7 @@ pub(crate) struct WebOptions {
     )]
     #[serde(deserialize_with = "value::duration")]
     pub header_timeout: Option<Duration>,
-    /// How long one HTTP connection lives, requests and answers together; WebSockets are not bound by it. Default: `30s`.
+    /// How long an HTTP connection takes requests, and then at most for the last answer; not for WebSockets. Default: `30s`.
     #[arg(
         id = "web.request_timeout",
         long = "web-request-timeout",
@@ -45,7 +45,10 @@ pub(crate) struct WebOptions {
     /// HTTP connections at a time, WebSockets not counted. Default: `1024`.
     #[arg(id = "web.max_connections", long = "web-max-connections", env = "MOQ_WEB_MAX_CONNECTIONS", value_name = "N")]
     pub max_connections: Option<usize>,
-    /// Bytes that the head of a request may have, at least 8192. Default: `16384`.
+    /// HTTP connections at a time from one address, IPv6 by its /64; loopback is exempt. Default: `64`.
+    #[arg(id = "web.max_per_ip", long = "web-max-per-ip", env = "MOQ_WEB_MAX_PER_IP", value_name = "N")]
+    pub max_per_ip: Option<usize>,
+    /// Bytes that the head of a request may have, at least 1024. Default: `16384`.
     #[arg(id = "web.max_header", long = "web-max-header", env = "MOQ_WEB_MAX_HEADER", value_name = "BYTES")]
     pub max_header: Option<usize>,
     #[command(flatten)]
@@ -60,6 +63,7 @@ impl WebOptions {
             header_timeout: self.header_timeout.or(file.header_timeout),
             request_timeout: self.request_timeout.or(file.request_timeout),
             max_connections: self.max_connections.or(file.max_connections),
+            max_per_ip: self.max_per_ip.or(file.max_per_ip),
             max_header: self.max_header.or(file.max_header),
             http: self.http.over(file.http),
         }

@@ -1,0 +1,175 @@
+//! One peer: who it is, what it may do, its session, its end.
+//!
+//! Whatever carries it, a peer goes the same way: judged by the path it asks for and the token it shows, given its part of
+//! the origin, served until either side is done. Refusals come as early as the transport can say them: before a
+//! WebTransport or WebSocket session exists, and as a close where the path comes with SETUP.
+//! Spec: moq-lite-06, "Connection".
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use hyper_util::rt::TokioIo;
+use moq_lite::{
+    model::{
+        cache::Budget,
+        origin::{Horizon, Origin},
+    },
+    session::{self, Limits, Roles, Session, fanout},
+    stats::Stats,
+};
+use moq_native::{AnyConnection, HandshakeError, Incoming, backend::qmux};
+use moq_proto::{HopId, Version, close};
+use moq_token::Grant;
+use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument as _, info, info_span};
+
+use crate::{
+    auth::{Auth, Refused, Request},
+    metrics::Metrics,
+    shutdown::{self, Stopping},
+    web,
+};
+
+/// What every session of the relay shares.
+#[derive(Clone)]
+pub(crate) struct Hub {
+    pub(crate) auth: Arc<Auth>,
+    pub(crate) origin: Origin,
+    pub(crate) budget: Budget,
+    pub(crate) hop: HopId,
+    /// In order of preference.
+    pub(crate) versions: Arc<[Version]>,
+    pub(crate) setup_timeout: Duration,
+    pub(crate) limits: Limits,
+    pub(crate) stats: Stats,
+    pub(crate) metrics: Metrics,
+    pub(crate) stopping: Stopping,
+}
+
+/// A peer that may come in, and what it may do.
+type Admitted = (Session<AnyConnection>, Grant);
+
+/// Why a peer never became a session.
+#[derive(Debug, thiserror::Error)]
+enum TurnedAway {
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    #[error("the upgrade to WebSocket failed: {0}")]
+    Upgrade(#[from] hyper::Error),
+    #[error(transparent)]
+    Session(#[from] session::Error),
+    #[error("no session within {0:?}")]
+    Late(Duration),
+}
+
+/// Serves a peer that came over QUIC, to its end.
+pub(crate) async fn over_quic(hub: Hub, fanout: fanout::Handle<AnyConnection>, incoming: Incoming) {
+    let span = info_span!("conn", id = next_id(), transport = %incoming.transport(), peer = %incoming.peer_addr());
+    let deadline = incoming.deadline().into();
+    let admission = admit_quic(hub.clone(), incoming);
+    serve(hub, fanout, deadline, admission).instrument(span).await;
+}
+
+/// Serves a peer that came over WebSocket and was authorized with its request, to its end.
+pub(crate) async fn over_websocket(hub: Hub, fanout: fanout::Handle<AnyConnection>, upgrade: web::Upgrade) {
+    let span = info_span!("conn", id = next_id(), transport = "websocket", peer = %upgrade.peer);
+    let deadline = Instant::now() + hub.setup_timeout;
+    let admission = admit_websocket(hub.clone(), upgrade);
+    serve(hub, fanout, deadline, admission).instrument(span).await;
+}
+
+async fn admit_quic(hub: Hub, incoming: Incoming) -> Result<Admitted, TurnedAway> {
+    let Some(target) = incoming.request_target() else {
+        return admit_by_setup(hub, incoming.accept().await?).await;
+    };
+    match authorize(&hub, target) {
+        Ok(grant) => {
+            let session = Session::accept(incoming.accept().await?, &hub.versions).await?;
+            Ok((session, grant))
+        }
+        Err(refused) => {
+            incoming.reject(refused.status()).await;
+            Err(refused.into())
+        }
+    }
+}
+
+async fn admit_websocket(hub: Hub, upgrade: web::Upgrade) -> Result<Admitted, TurnedAway> {
+    let socket = TokioIo::new(upgrade.socket.await?);
+    let connection = qmux::accept_upgraded(socket, upgrade.protocol.as_deref()).await;
+    let session = Session::accept(connection.into(), &hub.versions).await?;
+    Ok((session, upgrade.grant))
+}
+
+/// Where the transport carries no path, the peer's SETUP does; a peer whose version has none asks for the root.
+async fn admit_by_setup(hub: Hub, connection: AnyConnection) -> Result<Admitted, TurnedAway> {
+    let mut session = Session::accept(connection, &hub.versions).await?;
+    let target = session.request_target().await?.unwrap_or_default();
+    match authorize(&hub, &target) {
+        Ok(grant) => Ok((session, grant)),
+        Err(refused) => {
+            session.closer().close(close::session::UNAUTHORIZED, &refused.to_string());
+            Err(refused.into())
+        }
+    }
+}
+
+fn authorize(hub: &Hub, target: &str) -> Result<Grant, Refused> {
+    hub.auth.authorize(&Request::from_target(target)?)
+}
+
+async fn serve(
+    hub: Hub,
+    fanout: fanout::Handle<AnyConnection>,
+    deadline: Instant,
+    admission: impl Future<Output = Result<Admitted, TurnedAway>>,
+) {
+    let admitted = timeout_at(deadline, admission).await.unwrap_or(Err(TurnedAway::Late(hub.setup_timeout)));
+    match admitted {
+        Ok((session, grant)) => converse(hub, fanout, session, grant).await,
+        Err(error) => {
+            hub.metrics.refused();
+            info!(%error, "turned away");
+        }
+    }
+}
+
+/// The session itself: its part of the origin, and the end that comes first.
+async fn converse(hub: Hub, fanout: fanout::Handle<AnyConnection>, session: Session<AnyConnection>, grant: Grant) {
+    let _counted = hub.metrics.session();
+    let Grant { root, publish, subscribe, .. } = grant;
+    info!(version = %session.version(), %root, ?publish, ?subscribe, "session open");
+
+    let horizon = Horizon::new();
+    let inbound = (!publish.is_empty()).then(|| hub.origin.producer(root.clone(), publish, horizon.clone()));
+    let outbound = (!subscribe.is_empty()).then(|| hub.origin.consumer(root, subscribe, horizon));
+    let (hop, budget, limits, stats) = (hub.hop, hub.budget, hub.limits, hub.stats);
+    let roles = Roles { hop, inbound, outbound, fanout: Some(fanout), budget, limits, stats };
+
+    let closer = session.closer();
+    let mut running = std::pin::pin!(session.run(roles));
+    let ended = tokio::select! {
+        ended = &mut running => ended,
+        () = hub.stopping.wait() => {
+            closer.close(close::session::NO_ERROR, shutdown::REASON);
+            running.await
+        }
+    };
+    match ended {
+        Ok(()) => info!("session closed"),
+        Err(error) => info!(%error, "session closed"),
+    }
+}
+
+/// Numbers connections in the log, across all shards.
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Relaxed)
+}

@@ -1,0 +1,136 @@
+//! `GET /announced/<prefix>`: the paths on air, one a line, as a subscriber at that prefix would see them.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::{HeaderValue, StatusCode, Uri},
+    response::{IntoResponse, Response},
+};
+use moq_lite::model::origin::{Change, Horizon};
+use moq_proto::Path;
+
+use super::Site;
+use crate::auth::Request;
+
+/// Most paths in one answer. With paths of a usual length that is half a MiB.
+const ENTRIES_MAX: usize = 10_000;
+
+/// Tells that an answer holds the first [`ENTRIES_MAX`] paths and not all.
+const TRUNCATED: &str = "x-truncated";
+
+pub(super) async fn all(State(site): State<Arc<Site>>, uri: Uri) -> Response {
+    list(&site, &uri)
+}
+
+pub(super) async fn below(State(site): State<Arc<Site>>, uri: Uri) -> Response {
+    list(&site, &uri)
+}
+
+fn list(site: &Site, uri: &Uri) -> Response {
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    let target = target.strip_prefix("/announced").unwrap_or(target);
+    let request = match Request::from_target(target) {
+        Ok(request) => request,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+    };
+    let grant = match site.auth.authorize(&request) {
+        Ok(grant) if !grant.subscribe.is_empty() => grant,
+        Ok(_) => return StatusCode::UNAUTHORIZED.into_response(),
+        Err(refused) => return refused.status().into_response(),
+    };
+    let consumer = site.origin.consumer(grant.root, grant.subscribe, Horizon::new());
+    let mut on_air = consumer.announced(&Path::root(), false).initial().into_iter().filter_map(|change| match change {
+        Change::Start { path, .. } => Some(path),
+        _ => None,
+    });
+    let paths: Vec<Path> = on_air.by_ref().take(ENTRIES_MAX).collect();
+    let is_truncated = on_air.next().is_some();
+
+    let mut response = paths.iter().map(Path::as_str).collect::<Vec<_>>().join("\n").into_response();
+    if is_truncated {
+        response.headers_mut().insert(TRUNCATED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+    use moq_lite::model::{
+        broadcast,
+        cache::Budget,
+        origin::{Origin, Publication},
+        route::Route,
+    };
+
+    use super::*;
+    use crate::{auth::Auth, config::AuthConfig};
+
+    fn path(text: &str) -> Path {
+        text.parse().unwrap()
+    }
+
+    /// A site where anybody may watch what is below `public`, and what is on air there.
+    fn site(public: &str, on_air: impl IntoIterator<Item = String>) -> (Site, Vec<Publication>) {
+        let auth = Auth::new(AuthConfig { public_publish: vec![], public_subscribe: vec![path(public)] });
+        let origin = Origin::new(moq_lite::session::random_hop());
+        let everywhere = origin.producer(Path::root(), vec![Path::root()], Horizon::new()).with_limit(usize::MAX);
+        let announce = |name: String| {
+            let broadcast = broadcast::Producer::new(Budget::new(0).account());
+            everywhere.publish(&path(&name), Route::local(), broadcast.consume()).unwrap()
+        };
+        let publications = on_air.into_iter().map(announce).collect();
+        let site = Site {
+            auth: auth.into(),
+            origin,
+            fingerprint: None,
+            udp: ([127, 0, 0, 1], 1).into(),
+            versions: vec![],
+            protocols: vec![],
+            sessions: None,
+        };
+        (site, publications)
+    }
+
+    async fn answer(site: &Site, target: &str) -> (StatusCode, bool, String) {
+        let response = list(site, &target.parse().unwrap());
+        let (status, is_truncated) = (response.status(), response.headers().contains_key(TRUNCATED));
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, is_truncated, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn paths_are_told_relative_to_the_prefix() {
+        let (site, _on_air) = site("", ["demo/b", "demo/a", "demo", "news", "demos"].map(String::from));
+        let rows = [
+            ("/announced", vec!["demo", "demo/a", "demo/b", "demos", "news"]),
+            ("/announced/", vec!["demo", "demo/a", "demo/b", "demos", "news"]),
+            ("/announced/demo", vec!["", "a", "b"]),
+            ("/announced/demo/a", vec![""]),
+            ("/announced/nobody", vec![""]),
+        ];
+        for (target, expected) in rows {
+            let (status, is_truncated, body) = answer(&site, target).await;
+            let mut told: Vec<_> = body.split('\n').collect();
+            told.sort_unstable();
+            assert_eq!((status, is_truncated, told), (StatusCode::OK, false, expected), "{target}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_told_of_what_is_not_theirs() {
+        let (site, _on_air) = site("demo", ["demo/a", "news/secret"].map(String::from));
+
+        assert_eq!(answer(&site, "/announced").await.2, "demo/a");
+        assert_eq!(answer(&site, "/announced/news").await, (StatusCode::UNAUTHORIZED, false, String::new()));
+    }
+
+    #[tokio::test]
+    async fn an_answer_has_an_end() {
+        let (site, _on_air) = site("", (0..=ENTRIES_MAX).map(|number| format!("room/{number}")));
+
+        let (status, is_truncated, body) = answer(&site, "/announced/room").await;
+        assert_eq!((status, is_truncated, body.split('\n').count()), (StatusCode::OK, true, ENTRIES_MAX));
+    }
+}

@@ -1,0 +1,69 @@
+//! The HTTP side of the relay: what it is, how to pin its certificate, what is on air; and the door for sessions over
+//! WebSocket, on any path.
+
+mod announced;
+mod certificate;
+mod index;
+mod serve;
+mod websocket;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Router,
+    http::{Method, StatusCode},
+    middleware,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use moq_lite::model::origin::Origin;
+use moq_proto::Version;
+use tokio::sync::mpsc;
+use tower_http::cors::{Any, CorsLayer};
+
+pub(crate) use self::{
+    serve::{Limits, bind, serve},
+    websocket::{Upgrade, Upgrades},
+};
+use crate::auth::Auth;
+
+/// What the pages show and do.
+pub(crate) struct Site {
+    pub(crate) auth: Arc<Auth>,
+    pub(crate) origin: Origin,
+    /// SHA-256 of the first QUIC certificate, in lower case hexadecimal. `None`: there is none.
+    pub(crate) fingerprint: Option<String>,
+    /// Where QUIC listens.
+    pub(crate) udp: SocketAddr,
+    pub(crate) versions: Vec<Version>,
+    /// The tokens of the versions, for subprotocols of WebSocket.
+    pub(crate) protocols: Vec<String>,
+    /// Where sessions over WebSocket go. `None`: nobody takes them.
+    pub(crate) sessions: Option<mpsc::Sender<Upgrade>>,
+}
+
+/// Who sent a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// Every route, with CORS on all of them: pages of any origin may read what anybody may.
+pub(crate) fn router(site: Arc<Site>) -> Router {
+    let cors = CorsLayer::new().allow_origin(Any).allow_methods([Method::GET]);
+    Router::new()
+        .route("/", get(index::get))
+        .route("/certificate.sha256", get(certificate::get))
+        .route("/announced", get(announced::all))
+        .route("/announced/", get(announced::all))
+        .route("/announced/{*prefix}", get(announced::below))
+        .fallback(missing)
+        .layer(cors)
+        .layer(middleware::from_fn_with_state(site.clone(), websocket::upgrade))
+        .with_state(site)
+}
+
+async fn missing(method: Method) -> Response {
+    if method != Method::GET && method != Method::HEAD {
+        return (StatusCode::METHOD_NOT_ALLOWED, [("allow", "GET,HEAD")]).into_response();
+    }
+    (StatusCode::NOT_FOUND, "nothing here; GET / says what this is\n").into_response()
+}

@@ -1,0 +1,195 @@
+//! The relay's own binary, started on free ports, and a plain HTTP client to talk to it.
+
+#![allow(dead_code, reason = "each test file uses a part of this")]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+/// How long the relay may take to do what a test waits for. Only ever reached when a test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A configuration with everything on free ports of this machine, open to everybody.
+pub(crate) const OPEN: &str = r#"
+[server]
+listen = "127.0.0.1:0"
+tls.generate = "localhost"
+
+[web.http]
+listen = "127.0.0.1:0"
+
+[auth]
+public = ""
+"#;
+
+/// The binary, with nothing of the tests' own environment that could configure it.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_moq-relay"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("MOQ_") || name == "RUST_LOG" || name == "RUST_BACKTRACE" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs the binary to its end.
+pub(crate) fn run(args: &[&str]) -> Output {
+    command().args(args).output().unwrap()
+}
+
+/// A file of its own for each call, with this text.
+pub(crate) fn file(text: &str) -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("relay-{}-{}.toml", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// A relay that runs until it is dropped.
+pub(crate) struct Relay {
+    child: Child,
+    pub udp: SocketAddr,
+    pub web: Option<SocketAddr>,
+    log: Arc<Mutex<String>>,
+    ended: mpsc::Receiver<()>,
+}
+
+impl Relay {
+    /// Starts one and waits until it listens.
+    pub(crate) fn start(config: &str) -> Self {
+        Self::spawn(command().arg(file(config)))
+    }
+
+    /// Starts this command and waits until it listens.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let (log, lines) = (Arc::new(Mutex::new(String::new())), BufReader::new(child.stderr.take().unwrap()));
+        let (found, listening) = mpsc::channel();
+        let (end, ended) = mpsc::channel();
+        let kept = log.clone();
+        // Reads on for as long as the relay writes, so that it never waits for a reader.
+        thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                let field = |name: &str| line.split_once(&format!("{name}="))?.1.split_whitespace().next();
+                if line.contains(" listening ") {
+                    let (transport, address) = (field("transport").unwrap(), field("address").unwrap());
+                    let _ = found.send(Some((transport.to_owned(), address.parse::<SocketAddr>().unwrap())));
+                }
+                if line.contains(" ready") {
+                    let _ = found.send(None);
+                }
+                *kept.lock().unwrap() += &format!("{line}\n");
+            }
+            drop(end);
+        });
+        let (mut udp, mut web) = (None, None);
+        loop {
+            match listening.recv_timeout(PATIENCE) {
+                Ok(Some((transport, address))) if transport == "quic" => udp = Some(address),
+                Ok(Some((_, address))) => web = Some(address),
+                Ok(None) => break,
+                Err(_) => panic!("the relay does not listen:\n{}", log.lock().unwrap()),
+            }
+        }
+        Self { child, udp: udp.expect("QUIC"), web, log, ended }
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Sends a signal by name, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end and returns how it ended.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        // The end of its log is the end of the process.
+        match self.ended.recv_timeout(PATIENCE) {
+            Err(mpsc::RecvTimeoutError::Disconnected) => self.child.wait().unwrap(),
+            _ => panic!("the relay does not end:\n{}", self.log()),
+        }
+    }
+
+    /// Where HTTP answers, as seen from this machine.
+    pub(crate) fn http(&self) -> SocketAddr {
+        let mut address = self.web.expect("a web listener");
+        if address.ip().is_unspecified() {
+            address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        address
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, &[])
+    }
+
+    /// One request on a connection of its own.
+    pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut stream = TcpStream::connect(self.http()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        if !headers.iter().any(|(name, _)| *name == "connection") {
+            request += "connection: close\r\n";
+        }
+        stream.write_all(format!("{request}\r\n").as_bytes()).unwrap();
+        Answer::read(stream, method == "HEAD")
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub status: u16,
+    head: String,
+    pub body: String,
+}
+
+impl Answer {
+    fn read(stream: TcpStream, is_head: bool) -> Self {
+        let mut reader = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert_ne!(reader.read_line(&mut head).unwrap(), 0, "the answer ends after {head:?}");
+        }
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut answer = Self { status, head, body: String::new() };
+        if status != 101 && !is_head {
+            let length = answer.header("content-length").map_or(u64::MAX, |length| length.parse().unwrap());
+            reader.take(length).read_to_string(&mut answer.body).unwrap();
+        }
+        answer
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}

@@ -1,0 +1,127 @@
+//! Starting the relay: every way to name its configuration, and what it says when that is wrong.
+
+mod common;
+
+use common::{OPEN, Relay, command, file, run};
+
+fn stderr(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn the_file_may_be_named_in_three_ways() {
+    for flag in [None, Some("--config"), Some("--file")] {
+        let relay = Relay::spawn(command().args(flag).arg(file(OPEN)));
+
+        assert_eq!(relay.get("/").status, 200, "{flag:?}");
+    }
+}
+
+#[test]
+fn flags_alone_are_enough() {
+    let flags =
+        ["--listen", "127.0.0.1:0", "--web-http-listen", "127.0.0.1:0", "--tls-generate", "localhost", "--auth-public", ""];
+    let relay = Relay::spawn(command().args(flags));
+
+    assert_eq!(relay.get("/announced").status, 200);
+}
+
+#[test]
+fn a_flag_goes_over_the_environment_and_that_over_the_file() {
+    let relay = Relay::spawn(command().arg(file(OPEN)).env("MOQ_AUTH_PUBLIC", "env"));
+    assert_eq!((relay.get("/announced").status, relay.get("/announced/other").status), (200, 401));
+
+    let relay = Relay::spawn(command().arg(file(OPEN)).env("MOQ_AUTH_PUBLIC", "env").args(["--auth-public", "flag"]));
+    assert_eq!((relay.get("/announced/flag").status, relay.get("/announced/env").status), (200, 401));
+}
+
+#[test]
+fn the_development_configuration_starts() {
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../../dev/relay.toml");
+    let relay = Relay::spawn(command().arg(config).args(["--listen", "[::]:0", "--web-http-listen", "[::]:0"]));
+
+    assert_eq!(relay.get("/certificate.sha256").body.len(), 64);
+}
+
+#[test]
+fn checking_a_good_configuration_says_so_and_ends() {
+    let checked = run(&["--check", file(OPEN).to_str().unwrap()]);
+
+    assert!(checked.status.success(), "{}", stderr(&checked));
+}
+
+#[test]
+fn version_and_help_are_told() {
+    let version = run(&["--version"]);
+    assert_eq!(String::from_utf8_lossy(&version.stdout), format!("moq-relay {}\n", env!("CARGO_PKG_VERSION")));
+
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    for part in ["relay.toml", "--tls-generate", "MOQ_SERVER_BIND", "[web.http]", "Examples"] {
+        assert!(help.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_2() {
+    let rows: &[&[&str]] =
+        &[&["--colour"], &["--log-level", "loud"], &["one.toml", "two.toml"], &["--config", "a", "--file", "b"]];
+    for args in rows {
+        assert_eq!(run(args).status.code(), Some(2), "{args:?}");
+    }
+}
+
+/// The text of a file, and what the error says about it.
+const BAD: &[(&str, &[&str])] = &[
+    ("", &["no certificate", "nobody could come in", "moq-relay --listen '[::]:4443'"]),
+    ("[server]\nlissen = \"[::]:1\"", &[".toml:2:1: `server.lissen`: there is no such key"]),
+    ("[server]\nlisten = 4443", &[".toml:2:10: `server.bind`:", "integer `4443`, expected a string"]),
+    ("[auth]\npublic = [\"a\", 2]", &[".toml:2:16: `auth.public`:", "integer `2`"]),
+    ("[server\n", &[".toml:1:8: this is no TOML"]),
+    ("[server]\ntls.cert = \"/nonexistent.pem\"\ntls.key = \"/nonexistent.key\"\n[auth]\npublic = \"\"", &["/nonexistent.pem"]),
+];
+
+#[test]
+fn a_bad_file_is_explained_and_ends_with_1() {
+    for (text, said) in BAD {
+        let path = file(text);
+        for args in [&["--check", path.to_str().unwrap()][..], &[path.to_str().unwrap()]] {
+            let output = run(args);
+            assert_eq!(output.status.code(), Some(1), "{text}");
+            for part in *said {
+                assert!(stderr(&output).contains(part), "{text}\nis answered with\n{}\nand not {part}", stderr(&output));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let output = run(&["/nonexistent/relay.toml"]);
+
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("/nonexistent/relay.toml"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let relay = Relay::start(OPEN);
+    let taken = relay.http().to_string();
+    let config = OPEN.replace("[web.http]\nlisten = \"127.0.0.1:0\"", &format!("[web.http]\nlisten = \"{taken}\""));
+
+    let output = run(&[file(&config).to_str().unwrap()]);
+
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains(&taken), "{}", stderr(&output));
+}
+
+#[test]
+fn logs_may_be_json() {
+    let mut relay = Relay::spawn(command().arg(file(OPEN)));
+    relay.signal("TERM");
+    relay.wait();
+    assert!(!relay.log().contains('{'), "{}", relay.log());
+
+    let output =
+        command().args(["--log-format", "json"]).arg(file(&OPEN.replace("127.0.0.1:0", "192.0.2.1:1"))).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+}
