@@ -6,7 +6,7 @@
 mod lookup;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     fmt,
     future::poll_fn,
     sync::{
@@ -19,11 +19,11 @@ use std::{
 
 use moq_proto::{CloseCode, close};
 
-use self::lookup::Ask;
-pub use self::lookup::Lookup;
+pub use self::lookup::{Lookup, LookupError};
 use super::{
     cache::Account,
     lock::Lock,
+    question::{Answer, Question, Questions},
     track,
     watch::{Waiter, Watch},
 };
@@ -46,13 +46,6 @@ impl Id {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))
     }
-}
-
-/// Why a track could not be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no such track (code {code})")]
-pub struct TrackError {
-    pub code: CloseCode,
 }
 
 /// Why a track could not be made.
@@ -83,67 +76,44 @@ impl fmt::Debug for Shared {
 }
 
 struct State {
-    tracks: HashMap<Arc<str>, Slot>,
-    /// Asked for and not yet seen by the publisher, in the order of asking.
-    queue: VecDeque<Arc<Ask>>,
-    /// How many slots are only asked for.
-    asked: usize,
+    tracks: HashMap<Arc<str>, track::Consumer>,
+    /// The tracks that are asked for, by name.
+    questions: Questions<Arc<str>, track::Consumer>,
     consumers: usize,
     closed: Option<CloseCode>,
 }
 
-/// What is behind a track's name.
-enum Slot {
-    Asked(Arc<Ask>),
-    Made(track::Consumer),
+/// Whether a track ended before its time: whoever asks for it again may get a new one.
+fn is_failed(track: &track::Consumer) -> bool {
+    matches!(track.ended(), Some(Err(_)))
 }
 
 impl State {
-    /// Forgets tracks that have failed: whoever asks for one again may get a new one.
-    fn sweep(&mut self) {
-        self.tracks.retain(|_, slot| match slot {
-            Slot::Asked(_) => true,
-            Slot::Made(track) => !matches!(track.ended(), Some(Err(_))),
-        });
-    }
-
-    /// Room for one more name.
+    /// Room for one more name; tracks that have failed make some.
     fn check_room(&mut self) -> Result<(), CreateError> {
-        if self.tracks.len() >= TRACKS_MAX {
-            self.sweep();
+        if self.names() >= TRACKS_MAX {
+            self.tracks.retain(|_, track| !is_failed(track));
         }
-        if self.tracks.len() >= TRACKS_MAX { Err(CreateError::TooMany { max: TRACKS_MAX }) } else { Ok(()) }
+        if self.names() >= TRACKS_MAX { Err(CreateError::TooMany { max: TRACKS_MAX }) } else { Ok(()) }
     }
 
-    /// Takes out what is asked under this name, to be answered.
-    fn take_ask(&mut self, name: &str) -> Option<Arc<Ask>> {
-        match self.tracks.get(name) {
-            Some(Slot::Asked(ask)) => {
-                let ask = ask.clone();
-                self.tracks.remove(name);
-                self.asked -= 1;
-                self.queue.retain(|queued| !Arc::ptr_eq(queued, &ask));
-                Some(ask)
-            }
-            _ => None,
-        }
+    fn names(&self) -> usize {
+        self.tracks.len() + self.questions.len()
     }
 }
 
 impl Shared {
-    /// Answers what is asked with a track or a refusal, unless it was answered or withdrawn meanwhile.
-    fn answer(&self, ask: &Arc<Ask>, answer: Result<track::Consumer, CloseCode>) {
+    /// Answers a question with a track or a refusal, unless it was answered meanwhile.
+    fn answer(&self, question: &Arc<Question<Arc<str>, track::Consumer>>, answer: Answer<track::Consumer>) {
         let mut state = self.state.lock();
-        match state.tracks.get(&ask.name) {
-            Some(Slot::Asked(current)) if Arc::ptr_eq(current, ask) => {}
-            _ => return,
+        if !state.questions.close_this(question) {
+            return;
         }
-        state.take_ask(&ask.name);
         if let Ok(track) = &answer {
-            state.tracks.insert(ask.name.clone(), Slot::Made(track.clone()));
+            state.tracks.insert(question.key().clone(), track.clone());
         }
         drop(state);
-        ask.answer(answer);
+        question.answer(answer);
     }
 
     fn close(&self, code: CloseCode, tracks_too: bool) {
@@ -152,15 +122,12 @@ impl Shared {
             return;
         }
         state.closed = Some(code);
-        state.queue.clear();
+        let questions = state.questions.close_all();
         let tracks = std::mem::take(&mut state.tracks);
         drop(state);
-        for slot in tracks.into_values() {
-            match slot {
-                Slot::Asked(ask) => ask.answer(Err(code)),
-                Slot::Made(track) if tracks_too => track.abort(code),
-                Slot::Made(_) => {}
-            }
+        questions.iter().for_each(|question| question.answer(Err(code)));
+        if tracks_too {
+            tracks.values().for_each(|track| track.abort(code));
         }
         *self.closed.lock() = Some(code);
     }
@@ -179,8 +146,8 @@ pub struct Producer {
 impl Producer {
     /// A broadcast without tracks, whose groups are kept at the expense of `account`.
     pub fn new(account: Account) -> Self {
-        let (tracks, queue) = (HashMap::new(), VecDeque::new());
-        let state = Arc::new(Watch::new(State { tracks, queue, asked: 0, consumers: 0, closed: None }));
+        let (tracks, questions) = (HashMap::new(), Questions::default());
+        let state = Arc::new(Watch::new(State { tracks, questions, consumers: 0, closed: None }));
         let waiter = Lock::new(Waiter::new(state.clone()));
         let shared = Shared { id: Id::next(), account, state, closed: Arc::new(Watch::new(None)) };
         Self { shared: Arc::new(shared), waiter }
@@ -204,17 +171,18 @@ impl Producer {
         if let Some(code) = state.closed {
             return Err(CreateError::Closed { code });
         }
-        match state.tracks.get(name) {
-            Some(Slot::Made(track)) if !matches!(track.ended(), Some(Err(_))) => return Err(CreateError::Duplicate),
-            Some(_) => {}
-            None => state.check_room()?,
+        if state.tracks.get(name).is_some_and(|track| !is_failed(track)) {
+            return Err(CreateError::Duplicate);
         }
-        let ask = state.take_ask(name);
+        let question = state.questions.close(name);
+        if question.is_none() {
+            state.check_room()?;
+        }
         let producer = track::Producer::new(name, info, &self.shared.account);
-        state.tracks.insert(name.into(), Slot::Made(producer.consume()));
+        state.tracks.insert(name.into(), producer.consume());
         drop(state);
-        if let Some(ask) = ask {
-            ask.answer(Ok(producer.consume()));
+        if let Some(question) = question {
+            question.answer(Ok(producer.consume()));
         }
         Ok(producer)
     }
@@ -225,16 +193,14 @@ impl Producer {
             if state.closed.is_some() {
                 return Poll::Ready(None);
             }
-            if state.queue.is_empty() {
+            if !state.questions.is_waiting() {
                 return if state.consumers == 0 { Poll::Ready(None) } else { Poll::Pending };
             }
-            let Some(ask) = state.queue.pop_front() else { return Poll::Pending };
-            let (name, account) = (ask.name.clone(), self.shared.account.clone());
-            let shared = Arc::downgrade(&self.shared);
-            Poll::Ready(Some(track::Request::new(name, account, move |answer| match shared.upgrade() {
-                Some(shared) => shared.answer(&ask, answer),
-                None => ask.answer(answer),
-            })))
+            let Some(question) = state.questions.take() else { return Poll::Pending };
+            let (name, account) = (question.key().clone(), self.shared.account.clone());
+            let shared = self.shared.clone();
+            let request = track::Request::new(name, account, move |answer| shared.answer(&question, answer));
+            Poll::Ready(Some(request))
         })
     }
 
@@ -249,18 +215,14 @@ impl Producer {
     /// Tells all tracks the time; to be called about once a second. Those that nobody has asked for as long as tracks linger
     /// are forgotten, and their producers [told so](track::Producer::unused).
     pub fn tend(&self, now: Instant) {
-        let tracks: Vec<_> = {
-            let state = self.shared.state.lock();
-            let made = state.tracks.values().filter_map(|slot| if let Slot::Made(track) = slot { Some(track) } else { None });
-            made.cloned().collect()
-        };
+        let tracks: Vec<_> = self.shared.state.lock().tracks.values().cloned().collect();
         let unused: Vec<_> = tracks.into_iter().filter(|track| track.tend(now)).collect();
         if unused.is_empty() {
             return;
         }
         let mut state = self.shared.state.lock();
         for track in unused {
-            let same = matches!(state.tracks.get(track.name()), Some(Slot::Made(current)) if current.id() == track.id());
+            let same = state.tracks.get(track.name()).is_some_and(|current| current.id() == track.id());
             // Somebody may have asked for it at this very moment.
             if same && track.is_unused() {
                 state.tracks.remove(track.name());

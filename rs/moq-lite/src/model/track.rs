@@ -4,6 +4,7 @@
 //! allows, and the budget has room. It never waits and knows no time but what it is told. There is one for each path and
 //! first hop: a publisher that was restarted makes a new one. Spec: moq-lite-05, "Track" and "SUBSCRIBE".
 
+mod fetch;
 mod groups;
 mod readers;
 mod request;
@@ -13,7 +14,7 @@ use std::{
     fmt,
     future::poll_fn,
     sync::{
-        Arc,
+        Arc, MutexGuard,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -23,10 +24,16 @@ use std::{
 use bytes::Bytes;
 use moq_proto::{CloseCode, Timescale, Timestamp, close};
 
-pub use self::{groups::GROUPS_MAX, request::Request, subscription::Subscription};
 use self::{
+    fetch::Fetches,
     groups::{Groups, Keeping},
     readers::Readers,
+};
+pub use self::{
+    fetch::{FETCHES_MAX, Fetch, FetchError, Fetcher, Wanted},
+    groups::{FETCHED_MAX, GROUPS_MAX},
+    request::Request,
+    subscription::Subscription,
 };
 use super::{
     bell::{Bell, Ringer, Token},
@@ -96,6 +103,7 @@ struct Shared {
     feed: Arc<Feed>,
     groups: Lock<Groups>,
     readers: Arc<Watch<Readers>>,
+    fetches: Arc<Watch<Fetches>>,
     producers: AtomicUsize,
 }
 
@@ -113,16 +121,48 @@ impl Shared {
         groups.check(sequence)?;
         let group = Group::new(sequence, groups.arrived() + 1, self.feed.clone(), &self.account);
         groups.insert(group.clone());
+        self.settle(groups, &group)?;
+        self.feed.tower.ring();
+        Ok(group)
+    }
+
+    /// Takes in a group that was asked for by its sequence and is not kept.
+    fn create_fetched(&self, sequence: u64) -> Result<Arc<Group>, TrackError> {
+        let mut groups = self.groups.lock();
+        groups.check_open()?;
+        if groups.whole(sequence).is_some() {
+            return Err(TrackError::Duplicate { sequence });
+        }
+        // It has no place in the order of arrival, which counts from 1.
+        let group = Group::new(sequence, 0, self.feed.clone(), &self.account);
+        groups.insert_fetched(group.clone());
+        self.settle(groups, &group)?;
+        Ok(group)
+    }
+
+    /// Makes room for a group that was taken in.
+    fn settle(&self, mut groups: MutexGuard<'_, Groups>, group: &Arc<Group>) -> Result<(), TrackError> {
         let removed = groups.prune(&self.keeping, self.feed.clock.elapsed());
         drop(groups);
         drop(removed);
         // Others may have to be evicted for it, which is not done under a lock.
         if group.admit().is_err() {
-            self.groups.lock().remove(&group);
+            self.groups.lock().remove(group);
             return Err(TrackError::NoCapacity);
         }
-        self.feed.tower.ring();
-        Ok(group)
+        Ok(())
+    }
+
+    /// A group that can be given at once, or why none can be given at all. `None`: it has to be fetched.
+    fn kept(&self, sequence: u64) -> Option<Result<group::Consumer, CloseCode>> {
+        let groups = self.groups.lock();
+        if let Some(group) = groups.whole(sequence) {
+            return Some(Ok(group::Consumer::new(group.clone())));
+        }
+        if groups.end().is_some_and(|end| sequence >= end) {
+            return Some(Err(close::stream::NOT_FOUND));
+        }
+        groups.aborted().map(Err)
     }
 
     fn prune(&self) {
@@ -137,6 +177,14 @@ impl Shared {
     fn end(&self, how: impl FnOnce(&mut Groups)) {
         how(&mut self.groups.lock());
         self.feed.tower.ring();
+    }
+
+    fn abort(&self, code: CloseCode) {
+        self.end(|groups| groups.abort(code));
+        let aborted = self.groups.lock().aborted();
+        if let Some(code) = aborted {
+            Fetches::refuse(&self.fetches, code);
+        }
     }
 
     fn attach(&self, ringer: &Ringer, token: Token) -> Bell {
@@ -170,6 +218,7 @@ impl Producer {
             feed: Arc::new(feed),
             groups: Lock::default(),
             readers,
+            fetches: Arc::new(Watch::new(Fetches::default())),
             producers: AtomicUsize::new(1),
         });
         Self { shared, waiter }
@@ -231,7 +280,12 @@ impl Producer {
 
     /// Ends the track before its time. A track that was finished stays so.
     pub fn abort(&self, code: CloseCode) {
-        self.shared.end(|groups| groups.abort(code));
+        self.shared.abort(code);
+    }
+
+    /// Says that groups which are not kept can be fetched, as long as the fetcher lives.
+    pub fn fetcher(&self) -> Fetcher {
+        Fetcher::new(self.shared.clone())
     }
 
     /// What all readers together ask at present. `None`: nobody asks.
@@ -375,6 +429,19 @@ impl Consumer {
         groups.get(sequence).filter(|group| !group.is_evicted()).map(|group| group::Consumer::new(group.clone()))
     }
 
+    /// The group with this sequence, fetched from the track's source when it is not kept. The result is a future; it can be
+    /// polled as well. The group may still be arriving.
+    ///
+    /// # Errors
+    /// With NOT_FOUND when it is not kept and the source cannot fetch, or does not have it; with the code the source refused
+    /// it with, or the track was aborted with; with NO_CAPACITY when [`FETCHES_MAX`] others are being fetched.
+    ///
+    /// # Cancel safety
+    /// Dropping it withdraws the request, if nobody else waits for it and the source has not seen it.
+    pub fn fetch(&self, sequence: u64) -> Fetch {
+        Fetch::new(&self.shared, sequence)
+    }
+
     /// How far the track's groups lie behind its live edge.
     pub fn edge(&self) -> Edge {
         Edge { shared: self.shared.clone() }
@@ -389,14 +456,15 @@ impl Consumer {
 
     /// [`Producer::abort`], for the broadcast that ends with all its tracks.
     pub(super) fn abort(&self, code: CloseCode) {
-        self.shared.end(|groups| groups.abort(code));
+        self.shared.abort(code);
     }
 
     /// [`Producer::tend`], for the broadcast, which keeps tracks that nobody produces any more.
     pub(super) fn tend(&self, now: Instant) -> bool {
         let elapsed = self.shared.feed.clock.tell(now);
         self.shared.prune();
-        readers::tend(&self.shared.readers, elapsed, self.shared.linger)
+        let is_busy = !self.shared.fetches.lock().is_empty();
+        readers::tend(&self.shared.readers, is_busy, elapsed, self.shared.linger)
     }
 
     /// Whether the track has been unused for as long as it lingers.

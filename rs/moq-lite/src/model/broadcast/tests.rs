@@ -77,10 +77,10 @@ async fn a_request_nobody_waits_for_is_withdrawn() {
     let (publisher, viewer) = broadcast();
     let (one, two) = (viewer.track("video"), viewer.track("video"));
     drop(one);
-    assert_eq!(publisher.shared.state.lock().queue.len(), 1, "somebody still waits");
+    assert_eq!(publisher.shared.state.lock().questions.len(), 1, "somebody still waits");
     drop(two);
     assert!(requested(&publisher).is_none());
-    assert!(publisher.shared.state.lock().tracks.is_empty());
+    assert_eq!(publisher.shared.state.lock().questions.len(), 0);
 
     let lookup = viewer.track("video");
     let request = publisher.requested().await.unwrap();

@@ -5,10 +5,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use moq_proto::{CloseCode, Timescale};
 
 use super::TrackError;
-use crate::model::{expiry, group::Group};
+use crate::model::{expiry, group::Group, log::Ending};
 
 /// Most groups a track keeps, whatever their age and size. Audio with a group for every frame of 20 ms keeps five minutes.
 pub const GROUPS_MAX: usize = 16_384;
+
+/// Most groups a track keeps that were fetched one by one.
+pub const FETCHED_MAX: usize = 256;
 
 /// Most groups without a frame that are passed over in search of one that has some. Behind a longer run of them, groups get
 /// old by the clock alone.
@@ -25,6 +28,8 @@ pub(super) struct Keeping {
 pub(super) struct Groups {
     by_sequence: BTreeMap<u64, Arc<Group>>,
     by_arrival: BTreeMap<u64, Arc<Group>>,
+    /// Groups that were asked for one by one. Subscriptions do not see them.
+    fetched: BTreeMap<u64, Arc<Group>>,
     /// Groups that ever arrived.
     arrived: u64,
     /// Sequences below this one were let go of, or are too old to begin with.
@@ -61,6 +66,19 @@ impl Groups {
         self.by_sequence.get(&sequence)
     }
 
+    /// The group with this sequence, however it came, unless it is known to be incomplete.
+    pub(super) fn whole(&self, sequence: u64) -> Option<&Arc<Group>> {
+        let is_whole = |group: &&Arc<Group>| !matches!(group.ending(), Some(Ending::Aborted(_)));
+        let live = self.by_sequence.get(&sequence).filter(is_whole);
+        live.or_else(|| self.fetched.get(&sequence).filter(is_whole))
+    }
+
+    /// Takes in a group that was fetched, and may be evicted.
+    pub(super) fn insert_fetched(&mut self, group: Arc<Group>) {
+        group.unpin();
+        self.fetched.insert(group.sequence(), group);
+    }
+
     pub(super) fn by_sequence(&self) -> impl Iterator<Item = &Arc<Group>> {
         self.by_sequence.values()
     }
@@ -69,11 +87,14 @@ impl Groups {
         self.by_arrival.range(seen.saturating_add(1)..).map(|(_, group)| group)
     }
 
+    /// Whether the track was not aborted.
+    pub(super) fn check_open(&self) -> Result<(), TrackError> {
+        self.aborted.map_or(Ok(()), |code| Err(TrackError::Closed { code }))
+    }
+
     /// Whether a group with this sequence may arrive.
     pub(super) fn check(&self, sequence: u64) -> Result<(), TrackError> {
-        if let Some(code) = self.aborted {
-            return Err(TrackError::Closed { code });
-        }
+        self.check_open()?;
         if let Some(end) = self.end.filter(|end| sequence >= *end) {
             return Err(TrackError::Ended { end });
         }
@@ -115,8 +136,13 @@ impl Groups {
     }
 
     /// Takes out a group that could not be admitted after all.
-    pub(super) fn remove(&mut self, group: &Group) {
-        self.by_sequence.remove(&group.sequence());
+    pub(super) fn remove(&mut self, group: &Arc<Group>) {
+        let sequence = group.sequence();
+        for groups in [&mut self.by_sequence, &mut self.fetched] {
+            if groups.get(&sequence).is_some_and(|kept| Arc::ptr_eq(kept, group)) {
+                groups.remove(&sequence);
+            }
+        }
         self.by_arrival.remove(&group.arrival());
     }
 
@@ -134,6 +160,13 @@ impl Groups {
         let mut removed = Vec::new();
         while self.by_sequence.len() > 1 && (self.by_sequence.len() > GROUPS_MAX || self.is_first_over(keeping, elapsed)) {
             removed.extend(self.remove_first());
+        }
+        let is_over = |group: &Group| {
+            elapsed.saturating_sub(group.arrived()) >= keeping.retention || matches!(group.ending(), Some(Ending::Aborted(_)))
+        };
+        removed.extend(self.fetched.extract_if(.., |_, group| is_over(group)).map(|(_, group)| group));
+        while self.fetched.len() > FETCHED_MAX {
+            removed.extend(self.fetched.pop_first().map(|(_, group)| group));
         }
         removed
     }

@@ -86,13 +86,14 @@ impl Drop for Asked {
     }
 }
 
-/// Takes note of the time; returns whether nobody has asked for `linger`.
-pub(super) fn tend(readers: &Watch<Readers>, elapsed: Duration, linger: Duration) -> bool {
+/// Takes note of the time; returns whether nobody has asked for `linger`. `is_busy`: somebody waits for a single group.
+pub(super) fn tend(readers: &Watch<Readers>, is_busy: bool, elapsed: Duration, linger: Duration) -> bool {
     let mut guard = readers.lock();
     if guard.demand.is_some() || guard.unused {
         return guard.unused;
     }
     match guard.idle_since {
+        _ if is_busy => guard.idle_since = None,
         None => guard.idle_since = Some(elapsed),
         Some(since) if elapsed.saturating_sub(since) >= linger => guard.unused = true,
         Some(_) => {}

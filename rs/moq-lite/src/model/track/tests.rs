@@ -439,3 +439,155 @@ async fn readers_of_an_aborted_track_are_told() {
     assert!(waiting.await.is_none());
     assert_eq!(reading.track().ended(), Some(Err(CloseCode::new(70))));
 }
+
+// ---- fetching ----
+
+fn code_of(fetch: Fetch) -> Option<CloseCode> {
+    fetch.now_or_never().expect("answered").err().map(|error| error.code)
+}
+
+#[tokio::test]
+async fn what_is_kept_is_given_at_once_and_as_it_grows() {
+    let track = track();
+    let mut growing = track.create_group(4).unwrap();
+    growing.write_frame("key", None).unwrap();
+    let mut fetched = track.consume().fetch(4).await.unwrap();
+    assert_eq!(fetched.next_frame().await.unwrap().unwrap().payload, "key");
+    growing.write_frame("delta", None).unwrap();
+    assert_eq!(fetched.next_frame().await.unwrap().unwrap().payload, "delta");
+}
+
+#[tokio::test]
+async fn what_is_not_kept_is_fetched_once_for_all_who_want_it() {
+    let track = track();
+    let reading = track.consume();
+    group_at(&track, 9, 0);
+    let fetcher = track.fetcher();
+    let (first, second) = (reading.fetch(3), reading.fetch(3));
+    let wanted = fetcher.next().await;
+    assert_eq!(wanted.sequence(), 3);
+    assert!(fetcher.next().now_or_never().is_none(), "it is one request");
+
+    wanted.accept().unwrap().write_all(["then"]);
+    for fetch in [first, second, reading.fetch(3)] {
+        assert_eq!(fetch.await.unwrap().frames().await, ["then"]);
+    }
+    assert_eq!(sequences(&reading.cached()), [9], "subscriptions do not see it");
+    assert_eq!(reading.arrived(), 1);
+}
+
+#[tokio::test]
+async fn without_a_fetcher_only_what_is_kept_is_found() {
+    let track = track();
+    assert_eq!(code_of(track.consume().fetch(3)), Some(close::stream::NOT_FOUND));
+
+    let fetcher = track.fetcher();
+    let fetch = track.consume().fetch(3);
+    drop(fetcher);
+    assert_eq!(code_of(fetch), Some(close::stream::CANCELLED));
+}
+
+#[tokio::test]
+async fn beyond_the_end_there_is_nothing_to_fetch() {
+    let track = track();
+    let _fetcher = track.fetcher();
+    track.finish(Some(3));
+    assert_eq!(code_of(track.consume().fetch(3)), Some(close::stream::NOT_FOUND));
+    assert!(track.consume().fetch(2).now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn the_sources_refusal_is_told() {
+    let track = track();
+    let fetcher = track.fetcher();
+    let (refused, unanswered, aborted) = (track.consume().fetch(1), track.consume().fetch(2), track.consume().fetch(3));
+    fetcher.next().await.reject(CloseCode::new(70));
+    drop(fetcher.next().await);
+    assert_eq!(code_of(refused), Some(CloseCode::new(70)));
+    assert_eq!(code_of(unanswered), Some(close::stream::NOT_FOUND));
+    track.abort(CloseCode::new(71));
+    assert_eq!(code_of(aborted), Some(CloseCode::new(71)));
+    assert_eq!(code_of(track.consume().fetch(4)), Some(CloseCode::new(71)));
+}
+
+#[tokio::test]
+async fn a_source_notices_that_nobody_waits() {
+    let track = track();
+    let fetcher = track.fetcher();
+    let fetch = track.consume().fetch(1);
+    let wanted = fetcher.next().await;
+    assert!(wanted.unwanted().now_or_never().is_none());
+    drop(fetch);
+    wanted.unwanted().await;
+}
+
+#[tokio::test]
+async fn a_group_that_arrives_meanwhile_answers_the_fetch() {
+    let track = track();
+    let fetcher = track.fetcher();
+    let fetch = track.consume().fetch(0);
+    let wanted = fetcher.next().await;
+    track.append_group().write_all(["live"]);
+    assert_eq!(wanted.accept().unwrap_err(), TrackError::Duplicate { sequence: 0 });
+    assert_eq!(fetch.await.unwrap().frames().await, ["live"]);
+}
+
+#[tokio::test]
+async fn an_incomplete_group_is_fetched_anew() {
+    let track = track();
+    let fetcher = track.fetcher();
+    drop(track.append_group());
+    let fetch = track.consume().fetch(0);
+    fetcher.next().await.accept().unwrap().write_all(["whole"]);
+    assert_eq!(fetch.await.unwrap().frames().await, ["whole"]);
+}
+
+#[tokio::test]
+async fn fetched_groups_are_kept_for_a_while() {
+    let track = track();
+    let fetcher = track.fetcher();
+    let began = Instant::now();
+    track.tend(began);
+    let fetch = track.consume().fetch(3);
+    fetcher.next().await.accept().unwrap().write_all(["then"]);
+    drop(fetch);
+    track.tend(began + Duration::from_millis(4999));
+    assert!(track.consume().fetch(3).now_or_never().is_some());
+    track.tend(began + Duration::from_secs(5));
+    assert!(track.consume().fetch(3).now_or_never().is_none());
+}
+
+#[tokio::test]
+async fn so_many_groups_are_fetched_and_kept_and_no_more() {
+    let track = track();
+    let fetcher = track.fetcher();
+    let mut fetches: Vec<_> = (0..FETCHES_MAX as u64).map(|sequence| track.consume().fetch(sequence)).collect();
+    assert_eq!(code_of(track.consume().fetch(1000)), Some(close::stream::NO_CAPACITY));
+    assert!(track.consume().fetch(0).now_or_never().is_none(), "one of those can be joined");
+    fetches.pop();
+    assert!(track.consume().fetch(1000).now_or_never().is_none());
+    drop(fetches);
+
+    for sequence in 0..=FETCHED_MAX as u64 {
+        let fetch = track.consume().fetch(sequence);
+        fetcher.next().await.accept().unwrap().write_all(["then"]);
+        drop(fetch);
+    }
+    track.tend(Instant::now());
+    assert!(track.consume().fetch(0).now_or_never().is_none());
+    assert!(track.consume().fetch(1).now_or_never().is_some());
+}
+
+#[test]
+fn a_track_is_in_use_while_a_group_is_fetched() {
+    let track = track();
+    let fetcher = track.fetcher();
+    let began = Instant::now();
+    let fetch = track.consume().fetch(0);
+    assert!(!track.tend(began));
+    assert!(!track.tend(began + Duration::from_secs(100)));
+    drop(fetch);
+    assert!(!track.tend(began + Duration::from_secs(101)));
+    assert!(track.tend(began + Duration::from_secs(131)));
+    drop(fetcher);
+}
