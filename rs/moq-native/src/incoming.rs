@@ -171,7 +171,7 @@ pub(crate) async fn handshake(
     protocols: &[String],
     deadline: Instant,
 ) -> Result<Incoming, Refusal> {
-    let peer = newcomer.remote_address();
+    let peer = canonical(newcomer.remote_address());
     let lost = |error: quinn::ConnectionError| {
         debug!(%peer, %error, "handshake failed");
         Refusal::Quic
@@ -197,6 +197,11 @@ pub(crate) async fn handshake(
         deadline,
         request: Request::WebTransport(Box::new(request)),
     })
+}
+
+/// An IPv4 peer of a socket for both families comes in the clothes of IPv6.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 fn target(url: &url::Url) -> String {

@@ -4,6 +4,7 @@
 //! is an [`AnyConnection`], and a session runs over that. Who may do what is not decided here.
 
 pub mod backend;
+mod client;
 mod connection;
 mod counters;
 mod incoming;
@@ -15,6 +16,7 @@ pub mod tls;
 pub use tokio_tungstenite::tungstenite;
 
 pub use self::{
+    client::{Client, ClientError, ConnectError, PinError},
     connection::{AnyConnection, AnyRecvStream, AnySendStream},
     counters::Counters,
     incoming::{HandshakeError, Incoming, Transport},

@@ -72,6 +72,8 @@ pub struct ClientConfig {
     pub protocols: Vec<String>,
     /// From the first packet to an accepted connection.
     pub connect_timeout: Duration,
+    /// When a WebSocket joins the race for an `https` URL. `None`: never.
+    pub websocket_after: Option<Duration>,
     pub quic: QuicConfig,
 }
 
@@ -82,6 +84,7 @@ impl Default for ClientConfig {
             trust: Trust::default(),
             protocols: protocols(),
             connect_timeout: Duration::from_secs(10),
+            websocket_after: Some(Duration::from_millis(200)),
             quic: QuicConfig::default(),
         }
     }

@@ -59,8 +59,7 @@ impl Trust {
     /// When there are no usable authorities.
     pub fn client_config(&self, protocols: &[impl AsRef<str>]) -> Result<ClientConfig, TrustError> {
         let provider = provider();
-        let builder =
-            ClientConfig::builder_with_provider(provider.clone()).with_protocol_versions(&[&rustls::version::TLS13])?;
+        let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
         let builder = match self {
             Self::System => builder.with_root_certificates(system_roots()?),
             Self::Roots(certificates) => {

@@ -1,0 +1,194 @@
+//! Client: a connection to a URL, over the transport that its scheme names.
+//!
+//! | scheme | transport |
+//! |---|---|
+//! | `https` | WebTransport; a WebSocket joins the race after a head start |
+//! | `moqt`, `moql` | raw QUIC |
+//! | `wss`, `ws` | WebSocket, with TLS and without |
+//! | `http` | WebTransport with the certificate that `/certificate.sha256` names; for development |
+//!
+//! The path and query of the URL go with the request; raw QUIC has none, so there the session puts them into its SETUP.
+
+mod pin;
+mod quic;
+mod resolve;
+mod websocket;
+
+use std::{io, sync::Arc, time::Duration};
+
+use http::StatusCode;
+use quinn::crypto::rustls::QuicClientConfig;
+use tokio::time::{sleep, timeout};
+use tracing::debug;
+use url::Url;
+
+use crate::{
+    AnyConnection, ClientConfig, TlsError, socket,
+    tls::{FingerprintError, Trust, TrustError},
+};
+
+/// What a WebSocket's TLS agrees on.
+const HTTP1: &str = "http/1.1";
+
+/// Connects to servers. Clones share one UDP socket.
+#[derive(Clone, Debug)]
+pub struct Client {
+    config: Arc<ClientConfig>,
+    endpoint: quinn::Endpoint,
+    http3: quinn::ClientConfig,
+    raw: quinn::ClientConfig,
+    https: Arc<rustls::ClientConfig>,
+}
+
+/// Why a client could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    #[error("opening a UDP socket: {0}")]
+    Socket(#[from] io::Error),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error("setting up TLS: {0}")]
+    Tls(#[from] TlsError),
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    #[error("no transport goes by {0:?}; use https, moqt, moql, wss, ws or http")]
+    Scheme(String),
+    #[error("the URL names no host")]
+    Host,
+    #[error("looking up {host}: {source}")]
+    Resolve { host: String, source: io::Error },
+    /// The server understood and said no.
+    #[error("the server answered {0}")]
+    Refused(StatusCode),
+    #[error("no connection within {0:?}")]
+    Late(Duration),
+    #[error(transparent)]
+    Setup(#[from] quinn::ConnectError),
+    #[error("QUIC: {0}")]
+    Quic(#[from] quinn::ConnectionError),
+    #[error("WebTransport: {0}")]
+    WebTransport(web_transport_quinn::ClientError),
+    #[error("TCP: {0}")]
+    Tcp(#[from] io::Error),
+    #[error("WebSocket: {0}")]
+    WebSocket(Box<tokio_tungstenite::tungstenite::Error>),
+    #[error("asking for the certificate to pin: {0}")]
+    Pin(#[from] PinError),
+}
+
+/// Why the fingerprint of a server's certificate is not known.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PinError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("the answer is not HTTP")]
+    NotHttp,
+    #[error("the server answered {0}")]
+    Status(StatusCode),
+    #[error(transparent)]
+    Fingerprint(#[from] FingerprintError),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+impl Client {
+    /// Opens the socket that all QUIC connections share. Call it inside a tokio runtime, which then carries the connections.
+    ///
+    /// # Errors
+    /// When there is no socket to be had, or nobody to trust.
+    pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
+        let socket = socket::udp(config.bind)?;
+        let endpoint =
+            quinn::Endpoint::new(quinn::EndpointConfig::default(), None, socket, Arc::new(quinn::TokioRuntime))?;
+        Ok(Self {
+            endpoint,
+            http3: quic_config(&config, config.trust.client_config(&[web_transport_quinn::ALPN])?)?,
+            raw: quic_config(&config, config.trust.client_config(&config.protocols)?)?,
+            https: Arc::new(config.trust.client_config(&[HTTP1])?),
+            config: Arc::new(config),
+        })
+    }
+
+    /// Connects to `url`.
+    ///
+    /// # Errors
+    /// When the server cannot be found, cannot be trusted, refuses, or takes longer than the configured time. Of two
+    /// transports that failed, the first tells why.
+    ///
+    /// # Cancel safety
+    /// Dropping the call abandons the attempt.
+    pub async fn connect(&self, url: &Url) -> Result<AnyConnection, ConnectError> {
+        let limit = self.config.connect_timeout;
+        timeout(limit, self.by_scheme(url)).await.unwrap_or(Err(ConnectError::Late(limit)))
+    }
+
+    async fn by_scheme(&self, url: &Url) -> Result<AnyConnection, ConnectError> {
+        match url.scheme() {
+            "https" => self.race(url).await,
+            "moqt" | "moql" => Ok(quic::raw(&self.endpoint, &self.raw, url).await?.into()),
+            "wss" => self.websocket(url, Some(&self.https)).await,
+            "ws" => self.websocket(url, None).await,
+            "http" => {
+                let trust = Trust::Fingerprints(vec![pin::fetch(url).await?]);
+                let tls = trust.client_config(&[web_transport_quinn::ALPN]).map_err(PinError::from)?;
+                let pinned = quic_config(&self.config, tls).map_err(PinError::from)?;
+                self.web_transport(url, &pinned).await
+            }
+            other => Err(ConnectError::Scheme(other.to_owned())),
+        }
+    }
+
+    /// WebTransport, and after a head start a WebSocket beside it: networks that drop UDP leave no other way.
+    async fn race(&self, url: &Url) -> Result<AnyConnection, ConnectError> {
+        let web_transport = self.web_transport(url, &self.http3);
+        let Some(head_start) = self.config.websocket_after else {
+            return web_transport.await;
+        };
+        let websocket = async {
+            sleep(head_start).await;
+            self.websocket(url, Some(&self.https)).await
+        };
+        tokio::pin!(web_transport, websocket);
+        tokio::select! {
+            biased;
+            connected = &mut web_transport => match connected {
+                // Whoever says no does so on every transport.
+                Ok(_) | Err(ConnectError::Refused(_)) => connected,
+                Err(failed) => websocket.await.map_err(|error| {
+                    debug!(%error, "WebSocket failed too");
+                    failed
+                }),
+            },
+            connected = &mut websocket => match connected {
+                Ok(connection) => Ok(connection),
+                Err(error) => {
+                    debug!(%error, "WebSocket failed first");
+                    web_transport.await
+                }
+            },
+        }
+    }
+
+    async fn web_transport(&self, url: &Url, config: &quinn::ClientConfig) -> Result<AnyConnection, ConnectError> {
+        let connection = quic::web_transport(&self.endpoint, config, url, &self.config.protocols).await?;
+        Ok(connection.into())
+    }
+
+    async fn websocket(&self, url: &Url, tls: Option<&Arc<rustls::ClientConfig>>) -> Result<AnyConnection, ConnectError> {
+        Ok(websocket::connect(url, tls, &self.config.protocols).await?.into())
+    }
+}
+
+fn quic_config(config: &ClientConfig, tls: rustls::ClientConfig) -> Result<quinn::ClientConfig, TlsError> {
+    let mut quic = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
+    quic.transport_config(config.quic.transport());
+    Ok(quic)
+}

@@ -1,0 +1,56 @@
+//! Dialling over QUIC: raw, or WebTransport over HTTP/3.
+
+use url::Url;
+use web_transport_proto::ConnectRequest;
+use web_transport_quinn::ClientError;
+
+use super::{ConnectError, resolve};
+use crate::backend::quic;
+
+/// The port of a URL that names none.
+const PORT: u16 = 443;
+
+/// Raw QUIC; the session's own protocol is settled by ALPN.
+pub(super) async fn raw(
+    endpoint: &quinn::Endpoint,
+    config: &quinn::ClientConfig,
+    url: &Url,
+) -> Result<quic::Connection, ConnectError> {
+    Ok(quic::Connection::raw(dial(endpoint, config, url).await?))
+}
+
+/// WebTransport; the session's own protocol is chosen by the server from `protocols`.
+pub(super) async fn web_transport(
+    endpoint: &quinn::Endpoint,
+    config: &quinn::ClientConfig,
+    url: &Url,
+    protocols: &[String],
+) -> Result<quic::Connection, ConnectError> {
+    let connection = dial(endpoint, config, url).await?;
+    let mut url = url.clone();
+    url.set_fragment(None);
+    // Refused for URLs without a host, and those did not get here; `http` and `https` may stand for each other.
+    let _ = url.set_scheme("https");
+    let request = ConnectRequest::new(url).with_protocols(protocols.iter().cloned());
+    let session = web_transport_quinn::Session::connect(connection, request).await.map_err(explain)?;
+    Ok(quic::Connection::web_transport(session))
+}
+
+async fn dial(endpoint: &quinn::Endpoint, config: &quinn::ClientConfig, url: &Url) -> Result<quinn::Connection, ConnectError> {
+    let host = resolve::host(url)?;
+    let port = url.port_or_known_default().unwrap_or(PORT);
+    resolve::first(url, port, async |address| Ok(endpoint.connect_with(config.clone(), address, &host)?.await?)).await
+}
+
+/// Finds the HTTP status in an error, if there is one.
+fn explain(error: ClientError) -> ConnectError {
+    use web_transport_proto::ConnectError as Wire;
+    use web_transport_quinn::ConnectError as Http;
+
+    match error {
+        ClientError::HttpError(Http::ErrorStatus(status) | Http::ProtoError(Wire::WrongStatus(Some(status)))) => {
+            ConnectError::Refused(status)
+        }
+        other => ConnectError::WebTransport(other),
+    }
+}
