@@ -93,3 +93,6 @@ fn tie_break(path: &Path, hops: &HopChain) -> u64 {
     let named = path.as_str().bytes().fold(START, fold);
     hops.iter().flat_map(|hop| hop.get().to_le_bytes()).fold(named, fold)
 }
+
+#[cfg(test)]
+mod tests;

@@ -176,11 +176,8 @@ fn upward(path: &str) -> impl Iterator<Item = &str> {
 /// [more ends than are remembered](super::Limits::ends) is the feed over.
 #[derive(Debug)]
 pub struct Announced {
-    shared: Arc<Shared>,
+    ear: Ear,
     view: View,
-    reader: Arc<Reader>,
-    /// The reader's place at the top of each window.
-    seats: Vec<usize>,
     /// Whether the initial set was taken.
     began: bool,
     /// Found out and not yet told.
@@ -189,11 +186,8 @@ pub struct Announced {
 
 impl Announced {
     pub(super) fn new(shared: Arc<Shared>, view: View) -> Self {
-        let reader = Arc::<Reader>::default();
-        let mut places = shared.places.lock();
-        let seats = view.windows.iter().map(|window| places.attach(&window.top, &reader)).collect();
-        drop(places);
-        Self { shared, view, reader, seats, began: false, news: VecDeque::new() }
+        let ear = Ear::new(shared, view.windows.iter().map(|window| window.top.clone()).collect());
+        Self { ear, view, began: false, news: VecDeque::new() }
     }
 
     /// The set there is now, each path as a [`Change::Start`]. Called before anything else is read, it is the whole set;
@@ -206,8 +200,8 @@ impl Announced {
     }
 
     fn begin(&mut self) {
-        let places = self.shared.places.lock();
-        self.reader.caught_up();
+        let places = self.ear.shared.places.lock();
+        self.ear.reader.caught_up();
         self.news = self.view.snapshot(&places);
         self.began = true;
     }
@@ -222,12 +216,12 @@ impl Announced {
             if let Some(news) = self.news.pop_front() {
                 return Poll::Ready(Some(self.view.change(news)));
             }
-            ready!(self.reader.poll_rung(cx));
-            let places = self.shared.places.lock();
-            let Some(read) = self.reader.behind() else { continue };
+            ready!(self.ear.reader.poll_rung(cx));
+            let places = self.ear.shared.places.lock();
+            let Some(read) = self.ear.reader.behind() else { continue };
             // A feed that is over stays rung.
             let Some(news) = self.view.missed(&places, read) else { return Poll::Ready(None) };
-            self.reader.caught_up();
+            self.ear.reader.caught_up();
             self.news = news;
         }
     }
@@ -241,11 +235,41 @@ impl Announced {
     }
 }
 
-impl Drop for Announced {
+/// Hears of whatever may concern some subtrees, as long as it is kept.
+#[derive(Debug)]
+pub(super) struct Ear {
+    shared: Arc<Shared>,
+    reader: Arc<Reader>,
+    /// The top of each subtree, and the reader's place there.
+    tops: Vec<(Path, usize)>,
+}
+
+impl Ear {
+    pub(super) fn new(shared: Arc<Shared>, tops: Vec<Path>) -> Self {
+        let reader = Arc::<Reader>::default();
+        let mut places = shared.places.lock();
+        let attach = |top: Path| {
+            let place = places.attach(&top, &reader);
+            (top, place)
+        };
+        let tops = tops.into_iter().map(attach).collect();
+        drop(places);
+        Self { shared, reader, tops }
+    }
+
+    /// Waits until something has changed since it was called last. Cancel safe.
+    pub(super) async fn changed(&self) {
+        poll_fn(|cx| self.reader.poll_rung(cx)).await;
+        let _places = self.shared.places.lock();
+        self.reader.caught_up();
+    }
+}
+
+impl Drop for Ear {
     fn drop(&mut self) {
         let mut places = self.shared.places.lock();
-        for (window, seat) in self.view.windows.iter().zip(&self.seats) {
-            places.detach(&window.top, *seat);
+        for (top, place) in &self.tops {
+            places.detach(top, *place);
         }
     }
 }

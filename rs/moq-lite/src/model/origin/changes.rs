@@ -44,8 +44,8 @@ impl Reader {
     }
 
     /// Takes note that all is read.
-    pub(super) fn caught_up(&self) -> Option<u64> {
-        self.mail.lock().behind.take()
+    pub(super) fn caught_up(&self) {
+        self.mail.lock().behind = None;
     }
 
     /// Ready while there is something to read.
@@ -139,5 +139,10 @@ impl Changes {
         let ends = self.ends.range(self.ends.partition_point(|entry| entry.number <= read)..);
         let recent = self.recent.range(self.recent.partition_point(|entry| entry.number <= read)..);
         Some(ends.chain(recent))
+    }
+
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> usize {
+        self.recent.len() + self.ends.len()
     }
 }

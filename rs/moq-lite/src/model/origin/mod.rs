@@ -12,7 +12,6 @@ mod scope;
 mod tree;
 
 use std::{
-    future::poll_fn,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -24,7 +23,7 @@ use moq_proto::{HopId, Path, VarInt};
 
 pub use self::announced::{Announced, Change};
 use self::{
-    announced::View,
+    announced::{Ear, View},
     changes::Changes,
     places::{Places, Source},
     scope::Scope,
@@ -319,13 +318,15 @@ impl Consumer {
     /// # Cancel safety
     /// Dropping the call loses nothing.
     pub async fn consume_wait(&self, path: &Path) -> broadcast::Consumer {
-        // A feed of the path alone tells when to look again; what it says of the route does not matter here.
-        let mut feed = self.announced(path, true);
+        let ear = Ear::new(self.shared.clone(), self.scope.resolve(path).into_iter().collect());
         loop {
             if let Some(broadcast) = self.consume(path) {
                 return broadcast;
             }
-            poll_fn(|cx| feed.poll_next(cx)).await;
+            ear.changed().await;
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -173,4 +173,9 @@ impl Places {
             self.readers.take(top.as_str());
         }
     }
+
+    #[cfg(test)]
+    pub(super) fn is_bare(&self) -> bool {
+        self.tree.is_bare() && self.readers.is_bare()
+    }
 }

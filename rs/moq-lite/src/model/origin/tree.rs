@@ -106,4 +106,9 @@ impl<T> Tree<T> {
     pub(super) fn all<'a>(&'a self, mut seen: impl FnMut(&'a T)) {
         self.top.visit(&mut seen);
     }
+
+    #[cfg(test)]
+    pub(super) fn is_bare(&self) -> bool {
+        self.top.is_bare()
+    }
 }
