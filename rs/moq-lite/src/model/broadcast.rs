@@ -11,7 +11,7 @@ use std::{
     future::poll_fn,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::Instant,
@@ -65,6 +65,7 @@ pub enum CreateError {
 struct Shared {
     id: Id,
     account: Account,
+    consumers: AtomicUsize,
     state: Arc<Watch<State>>,
     closed: Arc<Watch<Option<CloseCode>>>,
 }
@@ -79,7 +80,6 @@ struct State {
     tracks: HashMap<Arc<str>, track::Consumer>,
     /// The tracks that are asked for, by name.
     questions: Questions<Arc<str>, track::Consumer>,
-    consumers: usize,
     closed: Option<CloseCode>,
 }
 
@@ -147,9 +147,10 @@ impl Producer {
     /// A broadcast without tracks, whose groups are kept at the expense of `account`.
     pub fn new(account: Account) -> Self {
         let (tracks, questions) = (HashMap::new(), Questions::default());
-        let state = Arc::new(Watch::new(State { tracks, questions, consumers: 0, closed: None }));
+        let state = Arc::new(Watch::new(State { tracks, questions, closed: None }));
         let waiter = Lock::new(Waiter::new(state.clone()));
-        let shared = Shared { id: Id::next(), account, state, closed: Arc::new(Watch::new(None)) };
+        let (consumers, closed) = (AtomicUsize::new(0), Arc::new(Watch::new(None)));
+        let shared = Shared { id: Id::next(), account, consumers, state, closed };
         Self { shared: Arc::new(shared), waiter }
     }
 
@@ -194,7 +195,8 @@ impl Producer {
                 return Poll::Ready(None);
             }
             if !state.questions.is_waiting() {
-                return if state.consumers == 0 { Poll::Ready(None) } else { Poll::Pending };
+                let nobody_is_left = self.shared.consumers.load(Ordering::Acquire) == 0;
+                return if nobody_is_left { Poll::Ready(None) } else { Poll::Pending };
             }
             let Some(question) = state.questions.take() else { return Poll::Pending };
             let (name, account) = (question.key().clone(), self.shared.account.clone());
@@ -250,7 +252,7 @@ pub struct Consumer {
 
 impl Consumer {
     fn new(shared: Arc<Shared>) -> Self {
-        shared.state.lock().consumers += 1;
+        shared.consumers.fetch_add(1, Ordering::AcqRel);
         Self { shared }
     }
 
@@ -290,8 +292,9 @@ impl Clone for Consumer {
 
 impl Drop for Consumer {
     fn drop(&mut self) {
-        let mut state = self.shared.state.lock();
-        state.consumers -= 1;
+        if self.shared.consumers.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.shared.state.notify();
+        }
     }
 }
 

@@ -141,11 +141,11 @@ impl fmt::Debug for Budget {
 }
 
 impl Shared {
-    /// Evicts what was used least recently; `false` when all that is left is pinned.
-    fn evict_one(&self, account: Option<u64>) -> bool {
+    /// Evicts what was used least recently. `None`: all that is left is pinned.
+    fn evict_one(&self, account: Option<u64>) -> Option<()> {
         let entry = loop {
             let mut order = self.order.lock();
-            let Some(entry) = order.first(account) else { return false };
+            let entry = order.first(account)?;
             let placed = order.remove(&entry);
             if entry.used_at.load(Ordering::Relaxed) == placed {
                 break entry;
@@ -158,7 +158,7 @@ impl Shared {
         if let Some(thing) = entry.thing.upgrade() {
             thing.evict();
         }
-        true
+        Some(())
     }
 }
 
@@ -238,38 +238,36 @@ pub(crate) enum ChargeError {
 
 impl Charge {
     /// Keeps `bytes` more, evicting others as long as there are too many. Not to be called under any lock.
+    ///
+    /// # Errors
+    /// When there is no room, or it was released before; the bytes are not charged then.
     pub(crate) fn grow(&self, bytes: u64) -> Result<(), ChargeError> {
+        self.add(bytes)?;
+        self.make_room().inspect_err(|_| self.shrink(bytes))
+    }
+
+    /// Keeps `bytes` more, before there is [room](Self::make_room) for them.
+    pub(crate) fn add(&self, bytes: u64) -> Result<(), ChargeError> {
+        let kept = &mut *self.entry.bytes.lock();
+        *kept.as_mut().ok_or(ChargeError::Evicted)? += bytes;
+        self.entry.account.used.fetch_add(bytes, Ordering::Relaxed);
+        self.entry.account.budget.used.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Evicts others as long as too much is kept. Not to be called under any lock.
+    pub(crate) fn make_room(&self) -> Result<(), ChargeError> {
         let (account, budget) = (&self.entry.account, &self.entry.account.budget);
-        match &mut *self.entry.bytes.lock() {
-            Some(kept) => *kept += bytes,
-            None => return Err(ChargeError::Evicted),
+        let over = |used: &AtomicU64, limit: u64| used.load(Ordering::Relaxed) > limit;
+        while over(&account.used, budget.policy.per_broadcast) {
+            budget.evict_one(Some(account.id)).ok_or(ChargeError::Full)?;
         }
-        let in_account = account.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let in_all = budget.used.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if in_account > budget.policy.per_broadcast || in_all > budget.policy.capacity {
-            self.make_room(bytes)?;
+        while over(&budget.used, budget.policy.capacity) {
+            budget.evict_one(None).ok_or(ChargeError::Full)?;
         }
         Ok(())
     }
 
-    fn make_room(&self, bytes: u64) -> Result<(), ChargeError> {
-        let (account, budget) = (&self.entry.account, &self.entry.account.budget);
-        let over = |used: &AtomicU64, limit: u64| used.load(Ordering::Relaxed) > limit;
-        let mut found = true;
-        while found && over(&account.used, budget.policy.per_broadcast) {
-            found = budget.evict_one(Some(account.id));
-        }
-        while found && over(&budget.used, budget.policy.capacity) {
-            found = budget.evict_one(None);
-        }
-        if found {
-            return Ok(());
-        }
-        self.shrink(bytes);
-        Err(ChargeError::Full)
-    }
-
-    /// Keeps `bytes` less.
     fn shrink(&self, bytes: u64) {
         if let Some(kept) = &mut *self.entry.bytes.lock() {
             *kept -= bytes;

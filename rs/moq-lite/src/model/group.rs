@@ -27,7 +27,7 @@ use super::{
 pub const SUBGROUPS_MAX: usize = 64;
 
 /// What a group counts for in the budget beside its bytes.
-const GROUP_CHARGE: u64 = 1024;
+const GROUP_CHARGE: u64 = 2048;
 
 /// A group as the track keeps it.
 #[derive(Debug)]

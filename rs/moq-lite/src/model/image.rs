@@ -10,12 +10,12 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use moq_proto::{FrameHead, Framing, Timestamp, Writer, close};
+use moq_proto::{CloseCode, FrameHead, Framing, Timestamp, Writer, close};
 
 use super::{
-    cache::{Charge, ChargeError},
+    cache::Charge,
     lock::Lock,
-    log::{self, Ending, Log},
+    log::{self, Ending, Evicted, Log},
     subgroup::{FrameSpan, Frames, Subgroup},
 };
 
@@ -89,20 +89,30 @@ impl Image {
         }
         let mut copyist = self.copyist.lock();
         let mark = self.source.log().mark();
-        if let Err(error) = copyist.catch_up(self)
-            && let Some(writer) = copyist.writer.take()
-        {
-            writer.abort(match error {
-                ChargeError::Full => close::stream::NO_CAPACITY,
-                ChargeError::Evicted => close::stream::EVICTED,
-            });
+        if copyist.catch_up(self).is_err() {
+            copyist.give_up(close::stream::EVICTED);
         }
         self.seen.store(mark, Ordering::Release);
+        drop(copyist);
+        // Others may have to be evicted for it, which is not done under a lock.
+        if self.charge.make_room().is_err() {
+            self.copyist.lock().give_up(close::stream::NO_CAPACITY);
+        }
     }
 }
 
 impl Copyist {
-    fn catch_up(&mut self, image: &Image) -> Result<(), ChargeError> {
+    fn give_up(&mut self, code: CloseCode) {
+        if let Some(writer) = self.writer.take() {
+            writer.abort(code);
+        }
+    }
+
+    /// Copies what there is to copy.
+    ///
+    /// # Errors
+    /// When source or image were evicted.
+    fn catch_up(&mut self, image: &Image) -> Result<(), Evicted> {
         let Some(writer) = &mut self.writer else { return Ok(()) };
         let source = image.source.log();
         // How it ended is asked first, so that nothing is appended to it afterwards.
@@ -113,7 +123,7 @@ impl Copyist {
                 let head = head(image.framing, &span, self.previous);
                 let payload = self.written + head.len() as u64;
                 let end = payload + (span.end - span.payload);
-                image.charge.grow(Frames::charge(1))?;
+                image.charge.add(head.len() as u64 + Frames::charge(1)).map_err(|_| Evicted)?;
                 image.frames.extend([FrameSpan { start: self.written, payload, end, ..span }]);
                 (self.previous, self.cursor, self.written) = (span.timestamp, span.payload, payload);
                 batch.push(head);
@@ -122,8 +132,9 @@ impl Copyist {
             while self.cursor < arrived {
                 let copied = source.unread(self.cursor, Some(arrived), |slice| batch.push(slice));
                 if copied == 0 {
-                    return Err(ChargeError::Evicted);
+                    return Err(Evicted);
                 }
+                image.charge.add(copied).map_err(|_| Evicted)?;
                 self.cursor += copied;
                 self.written += copied;
                 if batch.len() >= BATCH_SLICES {
@@ -143,9 +154,7 @@ impl Copyist {
             None => Ok(()),
             Some(Ending::Finished) => self.writer.take().map_or(Ok(()), log::Writer::finish),
             Some(Ending::Aborted(code)) => {
-                if let Some(writer) = self.writer.take() {
-                    writer.abort(code);
-                }
+                self.give_up(code);
                 Ok(())
             }
         }

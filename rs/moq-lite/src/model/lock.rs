@@ -3,8 +3,8 @@
 //! A panic ends the session it happened in and no other. What is locked here is consistent between any two statements that
 //! change it, so the next holder goes on with it.
 //!
-//! Order, where more than one is held: broadcast, track, group, image, frames, log, budget, bell, ringer. No waker is woken
-//! and no cached thing is evicted under any of them.
+//! Order, where more than one is held: questions and what is kept with them, groups of a track, group, image, frames, log,
+//! budget, bells, ringer. Under none of them is a waker woken, or a group evicted.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -14,10 +14,7 @@ use bytes::{Bytes, BytesMut};
 use moq_proto::{CloseCode, close};
 use smallvec::SmallVec;
 
-use super::{
-    cache::{Charge, ChargeError},
-    lock::Lock,
-};
+use super::{cache::Charge, lock::Lock};
 
 /// Most slices one read hands out.
 pub const SLICES_MAX: usize = 16;
@@ -35,6 +32,9 @@ const KEEP_BYTES_MIN: usize = 8 * 1024;
 /// A page that arrived in more pieces than this is copied into one once it is full, for those who come late.
 const PIECES_MAX: usize = 4;
 
+/// A page that is not full yet has no more pieces than this: what it cost to keep track of them could exceed what is in them.
+const OPEN_PIECES_MAX: usize = 64;
+
 /// How a log ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -43,6 +43,11 @@ pub enum Ending {
     /// Before its time.
     Aborted(CloseCode),
 }
+
+/// The bytes were let go of while they were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("evicted from the cache")]
+pub(crate) struct Evicted;
 
 const FINISHED: u64 = 1;
 const ABORTED: u64 = 2;
@@ -54,7 +59,8 @@ struct Shared {
     published: AtomicU64,
     code: OnceLock<CloseCode>,
     slices: Lock<Vec<Slice>>,
-    charge: Arc<Charge>,
+    /// Ends with the last who can read the bytes.
+    _charge: Arc<Charge>,
 }
 
 #[derive(Debug)]
@@ -95,7 +101,7 @@ impl Log {
     /// Hands `push` what lies between `cursor` and `until`, or the end so far: at most [`SLICES_MAX`] slices of at most
     /// [`SLICE_BYTES_MAX`] bytes, none empty. Returns how many bytes those are. Costs one atomic load when there are none.
     pub fn unread(&self, cursor: u64, until: Option<u64>, mut push: impl FnMut(Bytes)) -> u64 {
-        let end = until.map_or(u64::MAX, |until| until).min(self.len());
+        let end = until.unwrap_or(u64::MAX).min(self.len());
         if cursor >= end {
             return 0;
         }
@@ -153,6 +159,8 @@ impl Log {
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     page: Page,
+    /// How many of the readers' slices, the last ones, are pieces of the open page.
+    shown: usize,
     /// Bytes that went through pages so far, which tells how large the next one should be.
     copied: usize,
 }
@@ -163,6 +171,8 @@ struct Page {
     /// What is still free of it, and what was copied since the last piece was cut.
     buffer: BytesMut,
     pieces: Vec<Bytes>,
+    /// How many of the pieces readers have just as they are.
+    known: usize,
     bytes: usize,
     capacity: usize,
 }
@@ -174,52 +184,58 @@ impl Page {
 
     /// Makes what was copied since the last piece into one.
     fn cut(&mut self) {
-        if !self.buffer.is_empty() {
-            self.pieces.push(self.buffer.split().freeze());
+        if self.buffer.is_empty() {
+            return;
         }
+        self.pieces.push(self.buffer.split().freeze());
+        if self.pieces.len() > OPEN_PIECES_MAX {
+            self.join();
+        }
+    }
+
+    /// Copies all pieces into one.
+    fn join(&mut self) {
+        let mut whole = BytesMut::with_capacity(self.bytes);
+        self.pieces.drain(..).for_each(|piece| whole.extend_from_slice(&piece));
+        self.pieces.push(whole.freeze());
+        self.known = 0;
     }
 
     /// Ends the page; what it holds goes to `done`, in few pieces and without much waste.
     fn close(&mut self, done: &mut impl Extend<Bytes>) {
         self.cut();
         let mut page = std::mem::take(self);
-        if page.pieces.len() > PIECES_MAX || page.bytes * 2 < page.capacity {
-            let mut whole = BytesMut::with_capacity(page.bytes);
-            page.pieces.drain(..).for_each(|piece| whole.extend_from_slice(&piece));
-            page.pieces.push(whole.freeze());
+        let is_wasteful = page.bytes > 0 && page.bytes * 2 < page.capacity;
+        if page.pieces.len() > PIECES_MAX || is_wasteful {
+            page.join();
         }
-        done.extend(page.pieces.into_iter().filter(|piece| !piece.is_empty()));
+        done.extend(page.pieces);
     }
 }
 
+/// Slices that stay as they are from now on.
+type Done = SmallVec<[Bytes; 8]>;
+
 impl Writer {
+    /// A log for bytes that are counted in `charge`, by whoever appends them.
     pub(crate) fn new(charge: Arc<Charge>) -> Self {
         let (published, code, slices) = (AtomicU64::new(0), OnceLock::new(), Lock::default());
-        let shared = Arc::new(Shared { published, code, slices, charge });
-        Self { shared, page: Page::default(), copied: 0 }
+        let shared = Arc::new(Shared { published, code, slices, _charge: charge });
+        Self { shared, page: Page::default(), shown: 0, copied: 0 }
     }
 
     pub(crate) fn log(&self) -> Log {
         Log { shared: self.shared.clone() }
     }
 
-    pub(crate) fn len(&self) -> u64 {
-        self.shared.published.load(Ordering::Relaxed) >> FLAG_BITS
-    }
-
     /// Appends `chunks`, which are readable together once it returns.
     ///
     /// # Errors
-    /// When the budget has no room, or the log was evicted; nothing is appended then.
-    pub(crate) fn append(&mut self, chunks: &[Bytes]) -> Result<(), ChargeError> {
-        let total: usize = chunks.iter().map(Bytes::len).sum();
-        self.shared.charge.grow(total as u64)?;
-        let small = chunks.iter().map(Bytes::len).filter(|len| *len < KEEP_BYTES_MIN).sum::<usize>();
-        let expected = self.copied + small;
-
-        // Pieces of the page that readers have already are replaced when the page is closed.
-        let known = self.page.pieces.len();
-        let mut done: SmallVec<[Bytes; 8]> = SmallVec::new();
+    /// When the log was evicted; nothing is appended then.
+    pub(crate) fn append(&mut self, chunks: &[Bytes]) -> Result<(), Evicted> {
+        let lengths = || chunks.iter().map(Bytes::len);
+        let expected = self.copied + lengths().filter(|len| *len < KEEP_BYTES_MIN).sum::<usize>();
+        let mut done = Done::new();
         for chunk in chunks {
             if chunk.len() < KEEP_BYTES_MIN {
                 self.copy(chunk, expected, &mut done);
@@ -231,10 +247,10 @@ impl Writer {
             }
         }
         self.page.cut();
-        self.publish(known, done, total, 0)
+        self.publish(done, lengths().sum(), 0)
     }
 
-    fn copy(&mut self, mut chunk: &[u8], expected: usize, done: &mut impl Extend<Bytes>) {
+    fn copy(&mut self, mut chunk: &[u8], expected: usize, done: &mut Done) {
         self.copied += chunk.len();
         while !chunk.is_empty() {
             if self.page.room() == 0 {
@@ -249,24 +265,26 @@ impl Writer {
         }
     }
 
-    /// Shows readers `done`, in place of the `known` pieces they have of a page closed meanwhile, and the open page.
-    fn publish(&self, known: usize, done: SmallVec<[Bytes; 8]>, grown: usize, flags: u64) -> Result<(), ChargeError> {
+    /// Shows readers `done`, then the open page, in place of the pieces they have of a page that was closed or joined.
+    fn publish(&mut self, done: Done, grown: usize, flags: u64) -> Result<(), Evicted> {
         let mut slices = self.shared.slices.lock();
-        if self.shared.published.load(Ordering::Relaxed) & ABORTED != 0 {
-            return Err(ChargeError::Evicted);
+        let published = self.shared.published.load(Ordering::Relaxed);
+        if published & ABORTED != 0 {
+            return Err(Evicted);
         }
-        let kept = if done.is_empty() { known } else { 0 };
-        let unchanged = slices.len() - (known - kept);
-        let replaced: SmallVec<[Slice; 32]> = slices.drain(unchanged..).collect();
+        let unchanged = slices.len() - self.shown + self.page.known;
+        let replaced: SmallVec<[Slice; OPEN_PIECES_MAX]> = slices.drain(unchanged..).collect();
         let mut start = slices.last().map_or(0, |slice| slice.start + slice.bytes.len() as u64);
-        for bytes in done.into_iter().chain(self.page.pieces[kept..].iter().cloned()) {
+        for bytes in done.into_iter().chain(self.page.pieces[self.page.known..].iter().cloned()) {
             let len = bytes.len() as u64;
             slices.push(Slice { start, bytes });
             start += len;
         }
-        self.shared.publish(self.len() + grown as u64, flags);
+        self.shared.publish((published >> FLAG_BITS) + grown as u64, flags);
         drop(slices);
         drop(replaced);
+        self.page.known = self.page.pieces.len();
+        self.shown = self.page.known;
         Ok(())
     }
 
@@ -274,11 +292,10 @@ impl Writer {
     ///
     /// # Errors
     /// When it was evicted meanwhile.
-    pub(crate) fn finish(mut self) -> Result<(), ChargeError> {
-        let known = self.page.pieces.len();
-        let mut done = SmallVec::new();
+    pub(crate) fn finish(mut self) -> Result<(), Evicted> {
+        let mut done = Done::new();
         self.page.close(&mut done);
-        self.publish(known, done, 0, FINISHED)
+        self.publish(done, 0, FINISHED)
     }
 
     /// Ends the log before its time. What was appended can still be read.
@@ -290,7 +307,7 @@ impl Writer {
         let _slices = self.shared.slices.lock();
         if self.shared.published.load(Ordering::Relaxed) & (FINISHED | ABORTED) == 0 {
             let _ = self.shared.code.set(code);
-            self.shared.publish(self.len(), ABORTED);
+            self.shared.publish(self.log().len(), ABORTED);
         }
     }
 }

@@ -9,13 +9,16 @@ use std::{
     collections::{HashMap, VecDeque},
     fmt,
     hash::Hash,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
 };
 
 use moq_proto::CloseCode;
 
-use super::watch::{Guard, Waiter, Watch};
+use super::watch::{Waiter, Watch};
 
 /// What was asked for, or why it cannot be had.
 pub(crate) type Answer<A> = Result<A, CloseCode>;
@@ -31,13 +34,9 @@ pub(crate) trait Asked {
 /// One question.
 pub(crate) struct Question<K, A> {
     key: K,
-    reply: Arc<Watch<Reply<A>>>,
-}
-
-struct Reply<A> {
-    answer: Option<Answer<A>>,
-    /// How many wait for it.
-    waiting: usize,
+    answer: Arc<Watch<Option<Answer<A>>>>,
+    /// How many wait for the answer. Changed under the lock of its home.
+    waiting: AtomicUsize,
 }
 
 impl<K, A> Question<K, A> {
@@ -47,13 +46,14 @@ impl<K, A> Question<K, A> {
 
     /// Answers all who wait. The first answer stands.
     pub(crate) fn answer(&self, answer: Answer<A>) {
-        self.reply.lock().answer.get_or_insert(answer);
+        self.answer.lock().get_or_insert(answer);
     }
 
     /// Waits until nobody waits for the answer.
     pub(crate) async fn unwanted(&self) {
-        let mut waiter = Waiter::new(self.reply.clone());
-        waiter.wait(|reply| if reply.waiting == 0 { Poll::Ready(()) } else { Poll::Pending }).await
+        let is_unwanted = || self.waiting.load(Ordering::Acquire) == 0;
+        let mut waiter = Waiter::new(self.answer.clone());
+        waiter.wait(|_| if is_unwanted() { Poll::Ready(()) } else { Poll::Pending }).await
     }
 }
 
@@ -84,8 +84,8 @@ impl<K: Clone + Eq + Hash, A> Questions<K, A> {
 
     /// Opens a question about `key`, about which there is none.
     pub(crate) fn ask(&mut self, key: K) -> Arc<Question<K, A>> {
-        let reply = Arc::new(Watch::new(Reply { answer: None, waiting: 0 }));
-        let question = Arc::new(Question { key: key.clone(), reply });
+        let (answer, waiting) = (Arc::new(Watch::new(None)), AtomicUsize::new(0));
+        let question = Arc::new(Question { key: key.clone(), answer, waiting });
         self.open.insert(key, question.clone());
         self.queue.push_back(question.clone());
         question
@@ -128,34 +128,34 @@ impl<K: Clone + Eq + Hash, A> Questions<K, A> {
 pub(crate) struct Waiting<S: Asked> {
     home: Arc<Watch<S>>,
     question: Arc<Question<S::Key, S::Answer>>,
-    waiter: Waiter<Reply<S::Answer>>,
+    waiter: Waiter<Option<Answer<S::Answer>>>,
 }
 
 impl<S: Asked> Waiting<S> {
     /// Joins `question`, which is open in `home`. To be called under the lock of `home`.
     pub(crate) fn new(home: Arc<Watch<S>>, question: Arc<Question<S::Key, S::Answer>>) -> Self {
-        question.reply.lock().waiting += 1;
-        let waiter = Waiter::new(question.reply.clone());
+        question.waiting.fetch_add(1, Ordering::AcqRel);
+        let waiter = Waiter::new(question.answer.clone());
         Self { home, question, waiter }
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer<S::Answer>> {
-        self.waiter.poll(cx, |reply: &mut Guard<'_, Reply<S::Answer>>| reply.answer.clone().map_or(Poll::Pending, Poll::Ready))
+        self.waiter.poll(cx, |answer| (**answer).clone().map_or(Poll::Pending, Poll::Ready))
     }
 }
 
 impl<S: Asked> Drop for Waiting<S> {
     fn drop(&mut self) {
         let mut home = self.home.lock();
-        let waiting = {
-            let mut reply = self.question.reply.lock();
-            reply.waiting -= 1;
-            reply.waiting
-        };
+        if self.question.waiting.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
         let questions = home.questions();
-        if waiting == 0 && questions.queue.iter().any(|queued| Arc::ptr_eq(queued, &self.question)) {
+        if questions.queue.iter().any(|queued| Arc::ptr_eq(queued, &self.question)) {
             questions.close_this(&self.question);
         }
+        drop(home);
+        self.question.answer.notify();
     }
 }
 

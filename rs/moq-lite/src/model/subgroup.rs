@@ -24,7 +24,7 @@ use super::{
     cache::{Charge, ChargeError},
     clock::Clock,
     lock::Lock,
-    log::{self, Log},
+    log::{self, Evicted, Log},
 };
 
 /// Largest payload of a frame, in bytes. An 8K intra picture takes a third of it.
@@ -104,6 +104,12 @@ impl From<ChargeError> for AppendError {
             ChargeError::Full => Self::NoCapacity,
             ChargeError::Evicted => Self::Evicted,
         }
+    }
+}
+
+impl From<Evicted> for AppendError {
+    fn from(_: Evicted) -> Self {
+        Self::Evicted
     }
 }
 
@@ -272,8 +278,8 @@ impl Producer {
         for chunk in chunks {
             self.scanner.scan(chunk, arrival, &mut found)?;
         }
+        self.charge.grow(total + Frames::charge(found.len()))?;
         if !found.is_empty() {
-            self.charge.grow(Frames::charge(found.len()))?;
             self.subgroup.frames.extend(found.iter().copied());
         }
         writer.append(chunks)?;

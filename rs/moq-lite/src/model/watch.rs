@@ -38,6 +38,11 @@ impl<T> Watch<T> {
     pub(crate) fn lock(&self) -> Guard<'_, T> {
         Guard { inner: Some(self.inner.lock()), changed: false }
     }
+
+    /// Wakes everybody who waits, for what they look at beside the value.
+    pub(crate) fn notify(&self) {
+        self.lock().changed = true;
+    }
 }
 
 impl<T: fmt::Debug> fmt::Debug for Watch<T> {

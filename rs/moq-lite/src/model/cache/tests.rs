@@ -114,6 +114,34 @@ fn what_was_evicted_keeps_nothing_more() {
 }
 
 #[test]
+fn threads_that_evict_each_other_leave_the_books_in_order() {
+    let budget = Budget::with_policy(Policy { capacity: 5000, per_broadcast: 3000, ..Policy::default() });
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let account = budget.account();
+                let mut kept = std::collections::VecDeque::new();
+                for round in 0..2000 {
+                    let thing = Kept::pinned(&account);
+                    // Another thread may have filled the cache with what is pinned, for a moment.
+                    let fits = thing.charge().grow(100 + round % 7).is_ok();
+                    thing.charge().unpin();
+                    thing.charge().touch();
+                    assert!(fits || !thing.is_evicted());
+                    kept.push_back(thing);
+                    if kept.len() > 40 {
+                        kept.pop_front();
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(budget.used(), 0);
+    assert!(budget.evictions() > 0);
+    assert!(budget.shared.order.lock().all.is_empty());
+}
+
+#[test]
 fn a_track_is_kept_as_long_as_it_says_within_limits() {
     let seconds = Duration::from_secs;
     let policy = Policy { min_age: seconds(2), max_age: seconds(30), ..Policy::default() };

@@ -181,3 +181,30 @@ proptest! {
         prop_assert_eq!(&payloads(&back), &sent);
     }
 }
+
+#[test]
+fn shards_that_catch_it_up_at_once_read_the_same() {
+    let frames: Vec<_> = (0..2000).map(|at: u32| (33, Bytes::from(vec![at as u8; at as usize % 700]))).collect();
+    let (source, expected) = (wire(Framing::Timed, &frames), wire(Framing::Sized, &frames));
+    let mut timed = producer(Framing::Timed);
+    let sized = image(&timed, Framing::Sized);
+    std::thread::scope(|scope| {
+        let readers = [(); 3].map(|()| {
+            scope.spawn(|| {
+                let mut seen: Vec<u8> = Vec::new();
+                while sized.log().ending_at(seen.len() as u64).is_none() {
+                    sized.sync();
+                    while sized.log().unread(seen.len() as u64, None, |slice| seen.extend_from_slice(&slice)) > 0 {}
+                }
+                seen
+            })
+        });
+        for burst in source.chunks(1431) {
+            timed.append([Bytes::copy_from_slice(burst)], Instant::now()).unwrap();
+        }
+        timed.finish().unwrap();
+        for reader in readers {
+            assert!(reader.join().unwrap() == expected);
+        }
+    });
+}

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{
     bell::{Ringer, Tower},
-    cache::{Account, Budget, Evict},
+    cache::{Budget, Evict},
 };
 
 struct Nothing;
@@ -14,16 +14,9 @@ impl Evict for Nothing {
     fn evict(&self) {}
 }
 
-fn account() -> Account {
-    Budget::new(1 << 30).account()
-}
-
-fn writer_on(account: &Account) -> Writer {
-    Writer::new(Arc::new(account.charge(Weak::<Nothing>::new())))
-}
-
 fn writer() -> Writer {
-    writer_on(&account())
+    let account = Budget::new(1 << 30).account();
+    Writer::new(Arc::new(account.charge(Weak::<Nothing>::new())))
 }
 
 fn slices(log: &Log, cursor: u64, until: Option<u64>) -> Vec<Bytes> {
@@ -101,8 +94,8 @@ fn eviction_cuts_those_who_lack_something() {
     log.evict();
     assert!(slices(&log, 0, None).is_empty());
     assert_eq!(log.ending_at(3), Some(Ending::Aborted(close::stream::EVICTED)), "there could have been more");
-    assert_eq!(open.append(&["d".into()]), Err(ChargeError::Evicted));
-    assert_eq!(open.finish(), Err(ChargeError::Evicted));
+    assert_eq!(open.append(&["d".into()]), Err(Evicted));
+    assert_eq!(open.finish(), Err(Evicted));
 
     let mut finished = writer();
     let log = finished.log();
@@ -154,19 +147,31 @@ fn large_chunks_are_not_copied() {
 }
 
 #[test]
-fn what_is_kept_is_charged_and_what_does_not_fit_is_refused() {
+fn the_charge_ends_with_the_last_reader() {
     let budget = Budget::new(4000);
-    let account = budget.account();
-    let mut writer = writer_on(&account);
+    let charge = budget.account().charge(Weak::<Nothing>::new());
+    charge.grow(900).unwrap();
+    let writer = Writer::new(Arc::new(charge));
     let log = writer.log();
-    writer.append(&[pattern(900)]).unwrap();
-    assert_eq!(budget.used(), 900);
-    assert_eq!(writer.append(&[pattern(200)]), Err(ChargeError::Full));
-    assert_eq!((budget.used(), log.len()), (900, 900));
     drop(writer);
-    assert_eq!(budget.used(), 900, "a reader still holds it");
+    assert_eq!(budget.used(), 900);
     drop(log);
     assert_eq!(budget.used(), 0);
+}
+
+#[test]
+fn an_open_page_has_so_many_pieces_and_no_more() {
+    let mut writer = writer();
+    let log = writer.log();
+    let sent = pattern(10_000);
+    let mut seen = Vec::new();
+    for at in 0..sent.len() {
+        writer.append(&[sent.slice(at..=at)]).unwrap();
+        seen.extend(rest(&log, at as u64));
+        assert!(writer.shared.slices.lock().len() <= 20 + OPEN_PIECES_MAX, "at byte {at}");
+    }
+    assert_eq!(seen, sent);
+    assert_eq!(rest(&log, 0), sent);
 }
 
 proptest! {

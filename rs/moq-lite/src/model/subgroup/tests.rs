@@ -16,8 +16,12 @@ impl Evict for Nothing {
 }
 
 fn producer(framing: Framing) -> Producer {
+    producer_on(&Budget::new(1 << 30), framing)
+}
+
+fn producer_on(budget: &Budget, framing: Framing) -> Producer {
     let feed = Feed { tower: Arc::default(), clock: Clock::default(), timescale: Timescale::MILLIS };
-    let charge = Budget::new(1 << 30).account().charge(Weak::<Nothing>::new());
+    let charge = budget.account().charge(Weak::<Nothing>::new());
     Producer::new(Info::whole(framing), Arc::new(feed), Arc::new(Extent::new()), Arc::new(charge))
 }
 
@@ -150,6 +154,17 @@ fn groups_have_a_most_of_frames() {
     let error = sized.append([empty.slice(..1)], Instant::now());
     assert_eq!(error, Err(AppendError::TooManyFrames { max: FRAMES_MAX }));
     assert_eq!(spans(sized.subgroup()).len(), FRAMES_MAX);
+}
+
+#[test]
+fn what_is_kept_is_charged_and_what_does_not_fit_is_refused() {
+    let budget = Budget::new(4000);
+    let mut sized = producer_on(&budget, Framing::Sized);
+    sized.append([wire(Framing::Sized, &[(0, 60)])], Instant::now()).unwrap();
+    assert_eq!(budget.used(), 61 + 32, "the bytes and the frame");
+    let error = sized.append([wire(Framing::Sized, &[(0, 900)])], Instant::now());
+    assert_eq!(error, Err(AppendError::NoCapacity));
+    assert_eq!((budget.used(), bytes(sized.subgroup()).len()), (61 + 32, 61));
 }
 
 fn any_framing() -> impl Strategy<Value = Framing> {
