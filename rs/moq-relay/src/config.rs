@@ -211,10 +211,11 @@ fn tls(options: TlsOptions, problems: &mut Vec<Problem>) -> TlsConfig {
         problems.push(Problem::UnpairedCertificates { certs: certs.len(), keys: keys.len() });
     }
     let generate = options.generate.unwrap_or_default();
-    if certs.is_empty() && keys.is_empty() && generate.is_empty() {
+    let has_files = !certs.is_empty() || !keys.is_empty();
+    if !has_files && generate.is_empty() {
         problems.push(Problem::NoCertificate);
     }
-    if !generate.is_empty() && !(certs.is_empty() && keys.is_empty()) {
+    if has_files && !generate.is_empty() {
         problems.push(Problem::TwoKindsOfCertificate);
     }
     if generate.iter().any(String::is_empty) {

@@ -59,7 +59,7 @@ fn what_contradicts_itself_is_refused() {
         ),
     ];
     for (args, problem) in rows {
-        assert_eq!(with(args).unwrap_err().problems, [problem.clone()], "{args:?}");
+        assert_eq!(with(args).unwrap_err().problems, std::slice::from_ref(problem), "{args:?}");
     }
 }
 
@@ -73,7 +73,7 @@ fn every_certificate_needs_its_key_and_no_other_kind_beside_it() {
     ];
     for (args, problem) in rows {
         let error = settled(&[&["--auth-public", ""], *args].concat()).unwrap_err();
-        assert_eq!(error.problems, [problem.clone()], "{args:?}");
+        assert_eq!(error.problems, std::slice::from_ref(problem), "{args:?}");
     }
 }
 

@@ -28,8 +28,8 @@ pub(crate) enum FileError {
     Read { path: PathBuf, source: io::Error },
     #[error("{} has more than {FILE_BYTES_MAX} bytes, too many for a configuration", path.display())]
     TooLarge { path: PathBuf },
-    #[error("{0}")]
-    Fault(Box<Fault>),
+    #[error(transparent)]
+    Fault(#[from] Box<Fault>),
 }
 
 /// One thing that is wrong in the text of a file.
@@ -66,6 +66,8 @@ impl fmt::Display for Fault {
     }
 }
 
+impl std::error::Error for Fault {}
+
 /// Reads a configuration file.
 ///
 /// # Errors
@@ -76,10 +78,10 @@ pub(super) fn read(path: &Path) -> Result<Options, FileError> {
         return Err(FileError::TooLarge { path: path.to_owned() });
     }
     let text = std::fs::read_to_string(path).map_err(failed)?;
-    parse(path, &text).map_err(|fault| FileError::Fault(Box::new(fault)))
+    Ok(parse(path, &text)?)
 }
 
-fn parse(path: &Path, text: &str) -> Result<Options, Fault> {
+fn parse(path: &Path, text: &str) -> Result<Options, Box<Fault>> {
     let place = Place { path, text };
     let mut table = DeTable::parse(text).map_err(|error| {
         let what = format!("this is no TOML: {}", error.message());
@@ -105,7 +107,7 @@ struct Entry {
 }
 
 /// Gives every key the name the options know and refuses those that have none; lists all with their places, outer ones first.
-fn settle_names(table: &mut DeTable<'_>, prefix: &str, place: &Place<'_>, found: &mut Vec<Entry>) -> Result<(), Fault> {
+fn settle_names(table: &mut DeTable<'_>, prefix: &str, place: &Place<'_>, found: &mut Vec<Entry>) -> Result<(), Box<Fault>> {
     let join = |name: &str| if prefix.is_empty() { name.to_owned() } else { format!("{prefix}.{name}") };
     let names: Vec<_> = table.keys().cloned().collect();
     for name in names {
@@ -141,7 +143,7 @@ fn settle_names(table: &mut DeTable<'_>, prefix: &str, place: &Place<'_>, found:
     Ok(())
 }
 
-fn unknown(place: &Place<'_>, span: Range<usize>, table: &str, written: String) -> Fault {
+fn unknown(place: &Place<'_>, span: Range<usize>, table: &str, written: String) -> Box<Fault> {
     let advice = match keys::nearest(&written) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None if table.is_empty() => format!("the tables are {}", listed(&keys::entries(""))),
@@ -165,13 +167,13 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn fault(&self, span: Range<usize>, key: Option<String>, what: String, advice: Option<String>) -> Fault {
+    fn fault(&self, span: Range<usize>, key: Option<String>, what: String, advice: Option<String>) -> Box<Fault> {
         let start = self.text.floor_char_boundary(span.start);
         let line_start = self.text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let line_end = self.text[start..].find('\n').map_or(self.text.len(), |length| start + length);
         let end = self.text.floor_char_boundary(span.end.min(line_end)).max(start);
         let line = self.text[line_start..line_end].trim_end_matches('\r').replace('\t', " ");
-        Fault {
+        Box::new(Fault {
             path: self.path.to_owned(),
             line: self.text[..start].matches('\n').count() + 1,
             column: self.text[line_start..start].chars().count() + 1,
@@ -179,7 +181,7 @@ impl Place<'_> {
             what,
             advice,
             excerpt: (line, self.text[start..end].chars().count().max(1)),
-        }
+        })
     }
 }
 

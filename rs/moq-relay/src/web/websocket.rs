@@ -9,10 +9,10 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::{AppendHeaders, IntoResponse, Response},
 };
 use hyper::upgrade::OnUpgrade;
-use moq_native::backend::qmux;
+use moq_native::backend::qmux::{self, NoCommonProtocol};
 use moq_native::tungstenite::handshake::derive_accept_key;
 use moq_token::Grant;
 use tokio::sync::mpsc;
@@ -46,10 +46,38 @@ impl Arrivals for Upgrades {
     }
 }
 
+/// Why a request to upgrade is answered with something else.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("{0}")]
+    Malformed(&'static str),
+    #[error("WebSocket version 13 is the one spoken here")]
+    Version,
+    #[error(transparent)]
+    Auth(#[from] auth::Refused),
+    #[error(transparent)]
+    Protocol(#[from] NoCommonProtocol),
+    #[error("no room for another session")]
+    Full,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = match &self {
+            Self::Malformed(_) | Self::Protocol(_) => StatusCode::BAD_REQUEST,
+            Self::Version => StatusCode::UPGRADE_REQUIRED,
+            Self::Auth(refused) => refused.status(),
+            Self::Full => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let spoken = matches!(self, Self::Version).then_some([(header::SEC_WEBSOCKET_VERSION, "13")]);
+        (status, spoken.map(AppendHeaders), format!("{self}\n")).into_response()
+    }
+}
+
 /// Takes WebSocket upgrades out of the stream of requests; all others go on.
 pub(super) async fn upgrade(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
     match &site.sessions {
-        Some(sessions) if is_websocket(&request) => accept(&site, sessions, &mut request).unwrap_or_else(|refusal| refusal),
+        Some(sessions) if is_websocket(&request) => accept(&site, sessions, &mut request).unwrap_or_else(Refusal::into_response),
         _ => next.run(request).await,
     }
 }
@@ -58,36 +86,32 @@ fn is_websocket(request: &Request) -> bool {
     lists(request.headers(), &header::UPGRADE, "websocket")
 }
 
-fn accept(site: &Site, sessions: &mpsc::Sender<Upgrade>, request: &mut Request) -> Result<Response, Response> {
+fn accept(site: &Site, sessions: &mpsc::Sender<Upgrade>, request: &mut Request) -> Result<Response, Refusal> {
     let key = handshake_key(request)?;
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    let grant = auth::Request::from_target(target).map_err(auth::Refused::from).and_then(|asked| site.auth.authorize(&asked));
-    let grant = grant.map_err(|refused| (refused.status(), format!("{refused}\n")).into_response())?;
-
-    let protocol = qmux::negotiate(&offered(request.headers()), &site.protocols);
-    let protocol = protocol.map_err(|error| (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response())?;
-    let &Peer(peer) = request.extensions().get().ok_or_else(|| StatusCode::INTERNAL_SERVER_ERROR.into_response())?;
+    let asked = auth::Request::from_target(target).map_err(auth::Refused::from)?;
+    let grant = site.auth.authorize(&asked)?;
+    let protocol = qmux::negotiate(&offered(request.headers()), &site.protocols)?;
+    let &Peer(peer) = request.extensions().get().ok_or(Refusal::Malformed("nobody sent this"))?;
 
     let socket = hyper::upgrade::on(&mut *request);
     let response = switching(&key, protocol.as_deref());
     debug!(%peer, ?protocol, root = %grant.root, "websocket upgrade");
-    let taken = sessions.try_send(Upgrade { socket, protocol, grant, peer });
-    taken.map(|()| response).map_err(|_| StatusCode::SERVICE_UNAVAILABLE.into_response())
+    sessions.try_send(Upgrade { socket, protocol, grant, peer }).map_err(|_| Refusal::Full)?;
+    Ok(response)
 }
 
 /// The client's key, once the request is a handshake that RFC 6455 allows.
-fn handshake_key(request: &Request) -> Result<HeaderValue, Response> {
+fn handshake_key(request: &Request) -> Result<HeaderValue, Refusal> {
     let headers = request.headers();
     if request.method() != Method::GET || !lists(headers, &header::CONNECTION, "upgrade") {
-        return Err(bad("a WebSocket handshake is a GET with `connection: upgrade`"));
+        return Err(Refusal::Malformed("a WebSocket handshake is a GET with `connection: upgrade`"));
     }
     if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        let mut refusal = bad("WebSocket version 13 is the one spoken here");
-        *refusal.status_mut() = StatusCode::UPGRADE_REQUIRED;
-        refusal.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        return Err(refusal);
+        return Err(Refusal::Version);
     }
-    headers.get(header::SEC_WEBSOCKET_KEY).cloned().ok_or_else(|| bad("a WebSocket handshake has a `sec-websocket-key`"))
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).cloned();
+    key.ok_or(Refusal::Malformed("a WebSocket handshake has a `sec-websocket-key`"))
 }
 
 /// The subprotocols that the client offers, in its order.
@@ -116,8 +140,4 @@ fn switching(key: &HeaderValue, protocol: Option<&str>) -> Response {
     let protocol = protocol.and_then(|protocol| HeaderValue::from_str(protocol).ok());
     headers.extend(protocol.map(|protocol| (header::SEC_WEBSOCKET_PROTOCOL, protocol)));
     response
-}
-
-fn bad(why: &'static str) -> Response {
-    (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response()
 }

@@ -9,7 +9,7 @@ fn parsed(text: &str) -> Options {
     parse(Path::new("relay.toml"), text).unwrap_or_else(|fault| panic!("{fault}"))
 }
 
-fn refused(text: &str) -> Fault {
+fn refused(text: &str) -> Box<Fault> {
     parse(Path::new("relay.toml"), text).expect_err(text)
 }
 
@@ -94,8 +94,10 @@ fn an_empty_file_says_nothing() {
     assert!(parsed("# only a remark\n").server.bind.is_none());
 }
 
-/// What is wrong, where, and what the error has to say about it.
-const FAULTS: &[(&str, (usize, usize), Option<&str>, &[&str])] = &[
+/// What is wrong, at which line and column, with which key, and what the error has to say about it.
+type Row = (&'static str, (usize, usize), Option<&'static str>, &'static [&'static str]);
+
+const FAULTS: &[Row] = &[
     ("[server]\nbnd = \"[::]:1\"", (2, 1), Some("server.bnd"), &["no such key", "did you mean `server.bind`?"]),
     ("[serve]\nbind = \"[::]:1\"", (1, 2), Some("serve"), &["no such key", "the tables are `log`, `server`"]),
     ("[server]\n\n  colour = 3", (3, 3), Some("server.colour"), &["[server] knows `bind`, `setup_timeout`"]),

@@ -1,8 +1,6 @@
 //! Ending the relay.
 
-mod common;
-
-use common::{OPEN, Relay};
+use crate::process::{OPEN, Relay};
 
 #[test]
 fn a_signal_ends_it_with_0() {

@@ -1,6 +1,6 @@
 //! The relay's own binary, started on free ports, and a plain HTTP client to talk to it.
 
-#![allow(dead_code, reason = "each test file uses a part of this")]
+#![allow(clippy::unwrap_used, reason = "whatever fails here fails the test")]
 
 use std::{
     fs,
@@ -77,18 +77,16 @@ impl Relay {
     pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (log, lines) = (Arc::new(Mutex::new(String::new())), BufReader::new(child.stderr.take().unwrap()));
-        let (found, listening) = mpsc::channel();
-        let (end, ended) = mpsc::channel();
+        let (found, listening) = mpsc::sync_channel(16);
+        let (end, ended) = mpsc::sync_channel(16);
         let kept = log.clone();
         // Reads on for as long as the relay writes, so that it never waits for a reader.
         thread::spawn(move || {
             for line in lines.lines().map_while(Result::ok) {
-                let field = |name: &str| line.split_once(&format!("{name}="))?.1.split_whitespace().next();
-                if line.contains(" listening ") {
-                    let (transport, address) = (field("transport").unwrap(), field("address").unwrap());
-                    let _ = found.send(Some((transport.to_owned(), address.parse::<SocketAddr>().unwrap())));
+                if let Some(listener) = listener(&line) {
+                    let _ = found.send(Some(listener));
                 }
-                if line.contains(" ready") {
+                if says(&line, "ready") {
                     let _ = found.send(None);
                 }
                 *kept.lock().unwrap() += &format!("{line}\n");
@@ -154,6 +152,21 @@ impl Relay {
         stream.write_all(format!("{request}\r\n").as_bytes()).unwrap();
         Answer::read(stream, method == "HEAD")
     }
+}
+
+/// Whether the line, text or JSON, has this message.
+fn says(line: &str, message: &str) -> bool {
+    line.contains(&format!(": {message} ")) || line.contains(&format!("\"message\":\"{message}\""))
+}
+
+/// The transport and address of a line, text or JSON, about a listener.
+fn listener(line: &str) -> Option<(String, SocketAddr)> {
+    let field = |name: &str| {
+        let (_, value) = line.split_once(&format!("{name}=")).or_else(|| line.split_once(&format!("\"{name}\":\"")))?;
+        value.split([' ', '"']).next().map(str::to_owned)
+    };
+    says(line, "listening").then_some(())?;
+    Some((field("transport")?, field("address")?.parse().ok()?))
 }
 
 impl Drop for Relay {

@@ -1,8 +1,6 @@
 //! The HTTP side as its clients see it.
 
-mod common;
-
-use common::{OPEN, Relay};
+use crate::process::{Answer, OPEN, Relay};
 
 #[test]
 fn the_front_page_says_what_this_is() {
@@ -116,7 +114,7 @@ const HANDSHAKE: [(&str, &str); 4] = [
 ];
 
 /// The answer to a handshake on `path` that offers these subprotocols.
-fn upgrade(relay: &Relay, path: &str, offer: Option<&str>) -> common::Answer {
+fn upgrade(relay: &Relay, path: &str, offer: Option<&str>) -> Answer {
     let offer = offer.map(|offer| ("sec-websocket-protocol", offer));
     relay.ask("GET", path, &HANDSHAKE.into_iter().chain(offer).collect::<Vec<_>>())
 }
