@@ -96,7 +96,7 @@ where
 }
 
 /// Speaks to a server over a WebSocket whose upgrade is done. `subprotocol` is what the server chose.
-pub(crate) fn connect<T>(socket: T, subprotocol: Option<&str>) -> Connection
+pub fn connect<T>(socket: T, subprotocol: Option<&str>) -> Connection
 where
     T: Stream<Item = Result<Message, tungstenite::Error>> + Sink<Message, Error = tungstenite::Error> + Unpin + Send + 'static,
 {
