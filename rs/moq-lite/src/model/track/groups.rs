@@ -13,6 +13,10 @@ pub const GROUPS_MAX: usize = 16_384;
 /// Most groups a track keeps that were fetched one by one.
 pub const FETCHED_MAX: usize = 256;
 
+/// A group is kept at least this long after the next one came, whatever the times say: as long as a busy shard may need to
+/// find it, and a publisher to catch up with its own backlog.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// Most groups without a frame that are passed over in search of one that has some. Behind a longer run of them, groups get
 /// old by the clock alone.
 const EMPTY_RUN_MAX: usize = 64;
@@ -54,7 +58,7 @@ impl Groups {
 
     /// The sequence after the last, whether or not the last is kept.
     pub(super) fn next_sequence(&self) -> u64 {
-        self.latest().map_or(0, |group| group.sequence() + 1)
+        self.latest().map_or(0, |group| group.sequence().saturating_add(1))
     }
 
     /// The live edge.
@@ -150,7 +154,7 @@ impl Groups {
     fn remove_first(&mut self) -> Option<Arc<Group>> {
         let (sequence, group) = self.by_sequence.pop_first()?;
         self.by_arrival.remove(&group.arrival());
-        self.floor = self.floor.max(sequence + 1);
+        self.floor = self.floor.max(sequence.saturating_add(1));
         Some(group)
     }
 
@@ -176,9 +180,9 @@ impl Groups {
     fn is_first_over(&self, keeping: &Keeping, elapsed: Duration) -> bool {
         let mut groups = self.by_sequence.values();
         let (Some(first), Some(second)) = (groups.next(), groups.next()) else { return false };
-        first.is_evicted()
-            || elapsed.saturating_sub(second.arrived()) >= keeping.retention
-            || self.behind(first.sequence(), keeping.timescale).is_some_and(|behind| behind >= keeping.retention)
+        let age = elapsed.saturating_sub(second.arrived());
+        let is_behind = || self.behind(first.sequence(), keeping.timescale).is_some_and(|behind| behind >= keeping.retention);
+        first.is_evicted() || (age >= GRACE && (age >= keeping.retention || is_behind()))
     }
 
     /// Media time from the end of group `sequence` to the latest frame of the newest group.

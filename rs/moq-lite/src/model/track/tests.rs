@@ -131,14 +131,31 @@ fn a_datagram_is_a_group_of_one_frame() {
 #[test]
 fn groups_are_kept_for_as_long_as_the_track_says_by_media_time() {
     let track = track();
+    let began = Instant::now();
+    track.tend(began);
     for (sequence, timestamp) in [(0, 0), (1, 1000), (2, 2000), (3, 5999)] {
         group_at(&track, sequence, timestamp);
     }
+    track.tend(began + Duration::from_secs(1));
     assert_eq!(sequences(&track.consume().cached()), [0, 1, 2, 3], "group 0 ended 4.999 s before the edge");
     group_at(&track, 4, 6000);
-    group_at(&track, 5, 6001);
-    assert_eq!(sequences(&track.consume().cached()), [1, 2, 3, 4, 5]);
+    track.tend(began + Duration::from_secs(1));
+    assert_eq!(sequences(&track.consume().cached()), [1, 2, 3, 4]);
     assert_eq!(track.create_group(0).unwrap_err(), TrackError::Old { sequence: 0 });
+}
+
+#[test]
+fn a_backlog_sent_at_once_can_be_found_for_a_moment() {
+    let track = Producer::new("events", Info { max_age: Duration::ZERO, ..Info::default() }, &Budget::new(1 << 30).account());
+    let began = Instant::now();
+    track.tend(began);
+    for sequence in 0..5 {
+        group_at(&track, sequence, sequence * 60_000);
+    }
+    track.tend(began + Duration::from_millis(999));
+    assert_eq!(track.consume().cached().len(), 5);
+    track.tend(began + Duration::from_secs(1));
+    assert_eq!(sequences(&track.consume().cached()), [4]);
 }
 
 #[test]
@@ -167,7 +184,9 @@ fn readers_keep_what_the_track_lets_go_of() {
     let used = budget.used();
     group_at(&track, 1, 5000);
     group_at(&track, 2, 10_000);
-    track.tend(Instant::now());
+    let began = Instant::now();
+    track.tend(began);
+    track.tend(began + Duration::from_secs(1));
     assert_eq!(sequences(&track.consume().cached()), [1, 2]);
     assert!(budget.used() > used);
     assert_eq!(held.frames().now_or_never(), Some(vec![Bytes::from("frame")]));
