@@ -17,7 +17,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// One side of an established connection, whatever carries it.
 pub trait Connection: Clone + Debug + 'static {
-    type SendStream: SendStream;
+    type SendStream: SendStream + 'static;
     type RecvStream: RecvStream;
 
     /// The application protocol that the transport negotiated, such as `moq-lite-05`. `None`: it negotiated none.
@@ -68,7 +68,7 @@ pub trait Connection: Clone + Debug + 'static {
 pub type BiStream<C> = (<C as Connection>::SendStream, <C as Connection>::RecvStream);
 
 /// The sending half of a stream. Dropping it without [`finish`](Self::finish) resets the stream with code 1, cancelled.
-pub trait SendStream: 'static {
+pub trait SendStream {
     /// Writes as much of `chunks` as fits now and takes it off their front; shares the bytes rather than copying them.
     ///
     /// Returns the bytes taken. When some are left over, `cx` is woken once there is room or the stream has failed; the next
@@ -86,6 +86,29 @@ pub trait SendStream: 'static {
 
     /// Ready once everything sent was acknowledged, or the peer stopped the stream. Asked only while a subscription ends.
     fn poll_acked(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>>;
+}
+
+/// A stream lent out, for as long as one task writes to it.
+impl<S: SendStream> SendStream for &mut S {
+    fn try_write(&mut self, cx: &mut Context<'_>, chunks: &mut Chunks) -> Result<usize, StreamError> {
+        (**self).try_write(cx, chunks)
+    }
+
+    fn set_rank(&mut self, rank: Rank) {
+        (**self).set_rank(rank);
+    }
+
+    fn finish(&mut self) -> Result<(), StreamError> {
+        (**self).finish()
+    }
+
+    fn reset(&mut self, code: u32) {
+        (**self).reset(code);
+    }
+
+    fn poll_acked(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
+        (**self).poll_acked(cx)
+    }
 }
 
 /// The receiving half of a stream. Dropping it before its end stops the stream with code 1, cancelled.

@@ -353,3 +353,35 @@ async fn a_track_that_ends_ends_for_its_viewers_after_its_last_group() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_group_can_be_fetched_from_the_cache_and_from_its_publisher() {
+    each_version(async |version| {
+        let relay = Relay::new();
+        let (publisher, viewer) = (relay.join(version).await, relay.join(version).await);
+        let (_room, video) = room(&publisher);
+        for round in 0..3u8 {
+            video.append_group().write_all([vec![round], vec![round; 70_000], vec![]]);
+        }
+        let track = viewer.consume("room/alice").await.track("video").await.unwrap();
+        let fetched = timeout(SOON, track.fetch(1)).await.expect("an answer in time");
+        if version < Version::Lite05 {
+            assert_eq!(fetched.unwrap_err().code, close::stream::NOT_FOUND, "{version}: no FETCH");
+            return;
+        }
+        let frames = timeout(SOON, fetched.unwrap().frames()).await.expect("its frames in time");
+        assert_eq!(frames, [vec![1], vec![1; 70_000], vec![]], "{version}: from the publisher");
+
+        let missing = timeout(SOON, track.fetch(17)).await.expect("an answer in time");
+        assert_eq!(missing.unwrap_err().code, close::stream::NOT_FOUND, "{version}: what never was");
+
+        // Once kept by the relay, nobody asks the publisher again.
+        let before = relay.stats.counters().received_bytes.load(Relaxed);
+        let other = relay.join(version).await;
+        let track = other.consume("room/alice").await.track("video").await.unwrap();
+        let again = timeout(SOON, track.fetch(1)).await.expect("an answer in time").unwrap();
+        assert_eq!(timeout(SOON, again.frames()).await.unwrap().len(), 3, "{version}: from the cache");
+        assert_eq!(relay.stats.counters().received_bytes.load(Relaxed), before, "{version}");
+    })
+    .await;
+}

@@ -98,16 +98,18 @@ pub(super) async fn group<C: Connection>(
     };
     let (stream, early) = receiver.into_parts();
     // How a group ends is told to its readers; nobody else needs to hear.
+    let early = if early.is_empty() { Vec::new() } else { vec![early] };
     receive(stream, early, subgroup, |bytes| count(&counters.received_bytes, bytes)).await;
     Ok(())
 }
 
-/// Reads one group stream into the model until the publisher finishes it.
-async fn receive(mut stream: impl RecvStream, early: Bytes, mut subgroup: subgroup::Producer, counted: impl Fn(u64)) {
-    let mut burst = Vec::new();
-    if !early.is_empty() {
-        burst.push(early);
-    }
+/// Reads one group stream into the model until the publisher finishes it. `burst`: what was read of it already.
+pub(super) async fn receive(
+    mut stream: impl RecvStream,
+    mut burst: Vec<Bytes>,
+    mut subgroup: subgroup::Producer,
+    counted: impl Fn(u64),
+) {
     loop {
         counted(burst.iter().map(|chunk| chunk.len() as u64).sum());
         // Bounds checked, bytes kept, budget charged, bell rung.

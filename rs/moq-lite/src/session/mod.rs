@@ -6,6 +6,7 @@
 
 mod error;
 pub mod fanout;
+mod fetched;
 mod handshake;
 mod inbound;
 mod lite;

@@ -37,6 +37,9 @@ impl Order {
 pub(super) struct Tick(i32);
 
 impl Tick {
+    /// Of what is ranked by its priority alone.
+    pub(super) const FIRST: Self = Self(0);
+
     pub(super) fn rank(self, priority: u8) -> Rank {
         Rank(((i32::from(priority) - 128) << 24) | self.0)
     }

@@ -5,7 +5,7 @@
 use std::task::Context;
 
 use bytes::Bytes;
-use moq_proto::{CloseCode, close};
+use moq_proto::{CloseCode, Framing, close};
 
 use crate::{
     model::{group, log::Ending},
@@ -34,8 +34,8 @@ pub(super) struct Sending<S> {
     view: group::View,
     /// Bytes of the view's log that the stream took.
     cursor: u64,
-    /// Where this viewer's part of the group ends, if before its end.
-    until: Option<u64>,
+    /// The last frame of this viewer's part of the group, if it is not all of it.
+    last: Option<u64>,
     stream: S,
     /// When the stream opened, for ranks.
     pub(super) tick: Tick,
@@ -43,8 +43,9 @@ pub(super) struct Sending<S> {
 }
 
 impl<S: SendStream> Sending<S> {
-    pub(super) fn new(head: Bytes, view: group::View, part: Part, stream: S, tick: Tick) -> Self {
-        Self { head, view, cursor: part.from, until: part.until, stream, tick, blocked: false }
+    pub(super) fn new(head: Bytes, part: Part, stream: S, tick: Tick) -> Self {
+        let Part { view, from, last, .. } = part;
+        Self { head, view, cursor: from, last, stream, tick, blocked: false }
     }
 
     /// Gives this viewer what its group has gained since last time. Never waits. `sent` grows by the bytes taken.
@@ -54,7 +55,7 @@ impl<S: SendStream> Sending<S> {
         loop {
             scratch.clear();
             scratch.push(self.head.clone());
-            self.view.log().unread(self.cursor, self.until, |slice| scratch.push(slice));
+            self.view.log().unread(self.cursor, self.until(), |slice| scratch.push(slice));
             if scratch.is_empty() {
                 return self.conclude();
             }
@@ -68,6 +69,14 @@ impl<S: SendStream> Sending<S> {
         }
     }
 
+    /// Where this viewer's part ends, as far as that is known. `None`: with the group.
+    fn until(&self) -> Option<u64> {
+        let last = self.last?;
+        // Frames are known before their bytes can be read, so up to here nothing lies behind a last frame not known yet.
+        let readable = self.view.log().len();
+        Some(self.view.frame(last).map_or(readable, |span| span.end))
+    }
+
     fn account(&mut self, taken: usize) {
         let head = taken.min(self.head.len());
         let _ = self.head.split_to(head);
@@ -76,7 +85,8 @@ impl<S: SendStream> Sending<S> {
 
     /// Everything there is was written: is that all there will be?
     fn conclude(&mut self) -> Result<Progress, StreamError> {
-        if self.until.is_some_and(|until| self.cursor >= until) {
+        let last = self.last.and_then(|last| self.view.frame(last));
+        if last.is_some_and(|span| self.cursor >= span.end) {
             self.stream.finish()?;
             return Ok(Progress::Done);
         }
@@ -107,9 +117,24 @@ impl<S: SendStream> Sending<S> {
     }
 }
 
-/// Which bytes of a view's log a viewer gets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The frames of a group that go to one viewer.
 pub(super) struct Part {
-    pub(super) from: u64,
-    pub(super) until: Option<u64>,
+    view: group::View,
+    from: u64,
+    last: Option<u64>,
+    /// The head of the first frame where it had to be rewritten: on a stream of its own its time is told from zero on.
+    pub(super) rewritten: Bytes,
+}
+
+impl Part {
+    /// From frame `first` to frame `last`, or to the end. `None`: the first is not there.
+    pub(super) fn of(group: &group::Consumer, framing: Framing, first: u64, last: Option<u64>) -> Option<Self> {
+        let view = group.view(framing)?;
+        view.sync();
+        if first == 0 {
+            return Some(Self { view, from: 0, last, rewritten: Bytes::new() });
+        }
+        let (from, rewritten) = (view.frame(first)?.payload, view.first_head(first)?);
+        Some(Self { view, from, last, rewritten })
+    }
 }

@@ -304,6 +304,10 @@ impl<C: Connection> Shared<C> {
                 let _place = Place::take(&self.busy.requests, self.limits.requests)?;
                 conversation::track::answer(self, sender, receiver).await
             }
+            lite::stream::FETCH => {
+                let _place = Place::take(&self.busy.requests, self.limits.requests)?;
+                conversation::fetch::answer(self, sender, receiver).await
+            }
             lite::stream::PROBE => {
                 let _place = Place::take(&self.busy.requests, self.limits.requests)?;
                 conversation::probe::answer(self, sender, receiver).await

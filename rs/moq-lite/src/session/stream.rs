@@ -152,6 +152,11 @@ impl<S: SendStream> Sender<S> {
         .await
     }
 
+    /// The stream itself, once everything queued is sent.
+    pub(super) fn stream(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
     pub(super) fn finish(&mut self) -> Result<(), StreamError> {
         self.stream.finish()
     }

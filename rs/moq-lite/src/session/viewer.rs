@@ -358,29 +358,10 @@ impl<C: Connection> Viewer<C> {
         cx: &mut Context<'_>,
         now: Instant,
     ) -> Result<Opening<C::SendStream>, StreamError> {
-        let Some(view) = group.view(self.identity.dialect.framing) else {
+        let (first, last) = self.frames(group.sequence());
+        let Some(part) = Part::of(group, self.identity.dialect.framing, first, last) else {
             return Ok(if group.is_ended() { Opening::Skip } else { Opening::NotYet });
         };
-        view.sync();
-        let mut head = Writer::new();
-        let mut part = Part::default();
-        let frames = self.frames(group.sequence());
-        let mut first = Bytes::new();
-        if frames.0 > 0 {
-            let (Some(span), Some(head)) = (view.frame(frames.0), view.first_head(frames.0)) else {
-                return Ok(if group.is_ended() { Opening::Skip } else { Opening::NotYet });
-            };
-            // The first delta of a stream is against zero, so this frame's head is written anew.
-            first = head;
-            part.from = span.payload;
-        }
-        if let Some(last) = frames.1 {
-            match view.frame(last) {
-                Some(span) => part.until = Some(span.end),
-                None if group.is_ended() => {}
-                None => return Ok(Opening::NotYet),
-            }
-        }
         let tick = self.identity.order.tick(now);
         let stream = match self.connection.poll_open_uni(cx, tick.rank(self.wish.priority)) {
             Poll::Ready(stream) => stream?,
@@ -389,11 +370,12 @@ impl<C: Connection> Viewer<C> {
         let header = GroupHeader {
             subscribe: self.identity.subscribe,
             sequence: VarInt::saturating(group.sequence()),
-            frame_start: VarInt::saturating(frames.0),
+            frame_start: VarInt::saturating(first),
         };
+        let mut head = Writer::new();
         head.bytes(&self.prefix).varint(lite::stream::GROUP);
-        head.bytes(&self.identity.dialect.group.to_wire(&header)).bytes(&first);
-        Ok(Opening::Open(Sending::new(head.into_bytes(), view, part, stream, tick)))
+        head.bytes(&self.identity.dialect.group.to_wire(&header)).bytes(&part.rewritten);
+        Ok(Opening::Open(Sending::new(head.into_bytes(), part, stream, tick)))
     }
 
     /// First frame, and last if there is one, that this viewer wants of a group.

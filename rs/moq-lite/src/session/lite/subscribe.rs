@@ -30,8 +30,8 @@ use crate::{
     transport::{Connection, StreamError},
 };
 
-/// Longest wait for a publisher to say what a track is.
-const TRACK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for a publisher to answer a request.
+pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long after a subscription's end its last groups are still accepted, when its viewers accept no age at all.
 const GRACE_MIN: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ pub(in super::super) async fn resolve<C: Connection>(
     shared.peer_setup().await;
     let outbound = shared.outbound.as_ref().ok_or(Failure::Unroutable)?;
     let broadcast = outbound.consume(broadcast).ok_or(Failure::Unroutable)?;
-    let track = tokio::time::timeout(TRACK_TIMEOUT, broadcast.track(name)).await;
+    let track = tokio::time::timeout(REPLY_TIMEOUT, broadcast.track(name)).await;
     track.map_err(|_| Failure::Timeout)?.map_err(|error| Failure::Ended(error.code))
 }
 
@@ -159,26 +159,35 @@ fn ask_of(options: &SubscribeOptions) -> demand::Ask {
 
 /// Serves one requested track from the peer: asks what it is, and subscribes for as long as somebody wants it.
 pub(in super::super) async fn ask<C: Connection>(shared: Rc<Shared<C>>, broadcast: Path, request: track::Request) {
-    let info = tokio::time::timeout(TRACK_TIMEOUT, super::track::ask(&shared, &broadcast, request.name())).await;
+    let info = tokio::time::timeout(REPLY_TIMEOUT, super::track::ask(&shared, &broadcast, request.name())).await;
     let info = match info.unwrap_or(Err(Failure::Timeout)) {
         Ok(info) => info,
         Err(failure) => return request.reject(told(&failure)),
     };
-    let name = request.name().to_owned();
     let track = request.accept(info, now());
+    tokio::select! {
+        biased;
+        () = track.unused() => {}
+        () = feed(&shared, &broadcast, &track) => {}
+        () = super::fetch::serve(&shared, &broadcast, &track) => {}
+    }
+}
+
+/// Subscribes for as long as somebody wants the track, until its source fails.
+async fn feed<C: Connection>(shared: &Rc<Shared<C>>, broadcast: &Path, track: &track::Producer) {
     let mut resets = 0;
     loop {
-        let demand = tokio::select! {
-            demand = wanted(&track) => demand,
-            () = track.unused() => return,
-        };
-        let Some(demand) = demand else { return };
-        match follow(&shared, &broadcast, &name, &track, demand).await {
+        let demand = wanted(track).await;
+        match follow(shared, broadcast, track, demand).await {
             Ok(Followed::Unwanted) => resets = 0,
-            Ok(Followed::Ended(end)) => return track.finish(end),
+            Ok(Followed::Ended(end)) => {
+                track.finish(end);
+                // Its groups can still be fetched.
+                return std::future::pending().await;
+            }
             // A running subscription that is reset is asked for again: readers notice nothing.
             Err((failure, groups)) if !is_gone(&failure) && (groups > 0 || (resets > 0 && resets < RETRIES_MAX)) => {
-                debug!(%broadcast, track = %name, %failure, "subscription reset by its publisher, asking again");
+                debug!(%broadcast, track = track.name(), %failure, "subscription reset by its publisher, asking again");
                 resets = if groups > 0 { 1 } else { resets + 1 };
             }
             Err((failure, _)) => return track.abort(told(&failure)),
@@ -187,7 +196,7 @@ pub(in super::super) async fn ask<C: Connection>(shared: Rc<Shared<C>>, broadcas
 }
 
 /// The code that readers of a track hear when its source fails.
-fn told(failure: &Failure) -> moq_proto::CloseCode {
+pub(super) fn told(failure: &Failure) -> moq_proto::CloseCode {
     match failure {
         Failure::Stream(StreamError::Reset(code) | StreamError::Stopped(code)) => moq_proto::CloseCode::new(*code),
         failure if is_gone(failure) => close::stream::SESSION_CLOSED,
@@ -195,12 +204,12 @@ fn told(failure: &Failure) -> moq_proto::CloseCode {
     }
 }
 
-/// Waits until somebody wants the track. `None`: nobody ever will.
-async fn wanted(track: &track::Producer) -> Option<Demand> {
+/// Waits until somebody wants the track.
+async fn wanted(track: &track::Producer) -> Demand {
     let mut seen = 0;
     loop {
         if let Some(demand) = poll_fn(|cx| track.poll_demand(cx, &mut seen)).await {
-            return Some(demand);
+            return demand;
         }
     }
 }
@@ -216,14 +225,13 @@ enum Followed {
 async fn follow<C: Connection>(
     shared: &Rc<Shared<C>>,
     broadcast: &Path,
-    name: &str,
     track: &track::Producer,
     demand: Demand,
 ) -> Result<Followed, (Failure, u64)> {
     shared.allow_media();
     let registered = shared.subscriptions.register(track.clone());
     count(&shared.stats.counters().upstream_subscribes, 1);
-    let result = converse(shared, broadcast, name, track, demand, &registered).await;
+    let result = converse(shared, broadcast, track, demand, &registered).await;
     if let Ok(Followed::Ended(end)) = &result {
         settle(track, *end, demand, &registered).await;
     }
@@ -233,7 +241,6 @@ async fn follow<C: Connection>(
 async fn converse<C: Connection>(
     shared: &Rc<Shared<C>>,
     broadcast: &Path,
-    name: &str,
     track: &track::Producer,
     mut demand: Demand,
     registered: &Registered,
@@ -241,7 +248,7 @@ async fn converse<C: Connection>(
     let dialect = shared.dialect;
     let (mut sender, mut receiver) = shared.open_bi().await?;
     let options = options_of(shared, track, demand);
-    let message = Subscribe { id: registered.id(), broadcast: broadcast.clone(), track: name.into(), options };
+    let message = Subscribe { id: registered.id(), broadcast: broadcast.clone(), track: track.name().into(), options };
     let mut wire = Writer::new();
     wire.varint(lite::stream::SUBSCRIBE).bytes(&dialect.subscribe.to_wire(&message));
     sender.send(wire.into_bytes()).await?;

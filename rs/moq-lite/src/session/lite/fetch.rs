@@ -1,0 +1,118 @@
+//! The Fetch conversation: one group, whenever it was.
+//!
+//! Spec: moq-lite-05, "FETCH"; the drafts have it from 03 on, no peer speaks it before 05.
+
+use std::{future::poll_fn, rc::Rc};
+
+use moq_proto::{
+    Path, VarInt, Writer, close,
+    lite::{self, message::Fetch},
+};
+use tracing::debug;
+
+use super::{
+    super::{
+        Error,
+        error::Failure,
+        fetched::{self, Range},
+        inbound,
+        order::Tick,
+        shared::{Shared, in_time},
+        stream::{Receiver, Sender},
+    },
+    subscribe::{REPLY_TIMEOUT, resolve, told},
+};
+use crate::{
+    model::{subgroup, track},
+    stats::count,
+    transport::{Connection, RecvStream, SendStream},
+};
+
+/// Answers a FETCH from the cache or, where the group is not kept, from the track's source.
+pub(in super::super) async fn answer<C: Connection>(
+    shared: &Rc<Shared<C>>,
+    sender: &mut Sender<C::SendStream>,
+    receiver: &mut Receiver<C::RecvStream>,
+) -> Result<(), Failure> {
+    let Some(layout) = &shared.dialect.fetch else { return Err(Failure::UnknownStream(lite::stream::FETCH.get())) };
+    let request = in_time(receiver.first(layout)).await?;
+    sender.stream().set_rank(Tick::FIRST.rank(request.priority));
+    let range = Range { first: request.frame_start.get(), last: request.frame_end.map(VarInt::get) };
+    let send = async {
+        let track = resolve(shared, &request.broadcast, &request.track).await?;
+        let group = tokio::time::timeout(REPLY_TIMEOUT, track.fetch(request.group.get())).await;
+        let group = group.map_err(|_| Failure::Timeout)?.map_err(|error| Failure::Ended(error.code))?;
+        fetched::send(&group, &track, shared.dialect.framing, range, sender.stream(), &shared.stats).await
+    };
+    tokio::select! {
+        biased;
+        sent = send => sent,
+        // An end before the answer is whole withdraws the request.
+        ended = receiver.end() => ended.and(Err(Failure::Ended(close::stream::CANCELLED))),
+    }
+}
+
+/// Gets the groups of a track that somebody wants and nobody keeps, for as long as it is polled.
+pub(in super::super) async fn serve<C: Connection>(shared: &Rc<Shared<C>>, broadcast: &Path, track: &track::Producer) {
+    if shared.dialect.fetch.is_none() {
+        return std::future::pending().await;
+    }
+    let fetcher = track.fetcher();
+    loop {
+        let wanted = fetcher.next().await;
+        let (task, broadcast, name) = (shared.clone(), broadcast.clone(), track.name().to_owned());
+        shared.spawner.spawn(async move { ask(task, broadcast, name, wanted).await });
+    }
+}
+
+/// Asks the peer for one whole group.
+async fn ask<C: Connection>(shared: Rc<Shared<C>>, broadcast: Path, name: String, wanted: track::Wanted) -> Result<(), Error> {
+    let answered = tokio::select! {
+        answered = tokio::time::timeout(REPLY_TIMEOUT, first_burst(&shared, &broadcast, &name, wanted.sequence())) => answered,
+        () = wanted.unwanted() => return Ok(()),
+    };
+    let (_sender, stream, burst) = match answered.unwrap_or(Err(Failure::Timeout)) {
+        Ok(answered) => answered,
+        Err(failure) => {
+            debug!(%broadcast, track = %name, group = wanted.sequence(), %failure, "not fetched");
+            wanted.reject(told(&failure));
+            return Ok(());
+        }
+    };
+    let Ok(mut group) = wanted.accept() else { return Ok(()) };
+    if let Ok(subgroup) = group.subgroup(subgroup::Info::whole(shared.dialect.framing)) {
+        let counters = shared.stats.counters();
+        inbound::receive(stream, burst, subgroup, |bytes| count(&counters.received_bytes, bytes)).await;
+    }
+    Ok(())
+}
+
+type Answered<C> = (Sender<<C as Connection>::SendStream>, <C as Connection>::RecvStream, Vec<bytes::Bytes>);
+
+/// Sends FETCH and waits for the first bytes, or the end, of the group.
+async fn first_burst<C: Connection>(
+    shared: &Shared<C>,
+    broadcast: &Path,
+    name: &str,
+    sequence: u64,
+) -> Result<Answered<C>, Failure> {
+    let Some(layout) = &shared.dialect.fetch else { return Err(Failure::Ended(close::stream::NOT_FOUND)) };
+    shared.allow_media();
+    let (mut sender, receiver) = shared.open_bi().await?;
+    let request = Fetch {
+        broadcast: broadcast.clone(),
+        track: name.into(),
+        priority: 127,
+        group: VarInt::saturating(sequence),
+        // What goes into the cache is whole, whatever part somebody asked for.
+        frame_start: VarInt::ZERO,
+        frame_end: None,
+    };
+    let mut wire = Writer::new();
+    wire.varint(lite::stream::FETCH).bytes(&layout.to_wire(&request));
+    sender.send(wire.into_bytes()).await?;
+    let (mut stream, _) = receiver.into_parts();
+    let mut burst = Vec::new();
+    poll_fn(|cx| stream.poll_read(cx, &mut burst)).await?;
+    Ok((sender, stream, burst))
+}
