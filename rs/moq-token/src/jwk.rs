@@ -8,6 +8,7 @@ use crate::{
     Algorithm, Key, KeyError,
     algorithm::Family,
     base64url::Bytes,
+    json::Object,
     key::Operations,
     material::{Curve, Material, RsaPrivate, RsaPublic},
     scope,
@@ -55,7 +56,7 @@ pub(crate) struct Jwk {
     #[serde(skip_serializing)]
     oth: Option<IgnoredAny>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<scope::Json>,
+    scope: Option<Object<scope::Json>>,
 }
 
 impl TryFrom<Jwk> for Key {
@@ -65,7 +66,7 @@ impl TryFrom<Jwk> for Key {
         let algorithm = jwk.algorithm()?;
         let operations = jwk.operations()?;
         let id = jwk.kid.take().map(|id| id.parse()).transpose()?;
-        let scope = jwk.scope.take().map(TryInto::try_into).transpose()?;
+        let scope = jwk.scope.take().map(|Object(scope)| scope.try_into()).transpose()?;
         let material = jwk.material(algorithm)?;
         Key::new(algorithm, material, id, operations, scope)
     }
@@ -182,8 +183,8 @@ impl From<&Key> for Jwk {
             kty: Some(key.algorithm().family().name().to_owned()),
             alg: Some(key.algorithm().name().to_owned()),
             kid: key.id().map(ToString::to_string),
-            key_ops: Some(listed.filter_map(|(name, allowed)| allowed.then(|| name.to_owned())).collect()),
-            scope: key.scope().map(Into::into),
+            key_ops: Some(listed.filter(|(_, allowed)| *allowed).map(|(name, _)| name.to_owned()).collect()),
+            scope: key.scope().map(|scope| Object(scope.into())),
             ..Self::default()
         };
         match key.material().clone() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{Header, Key, KeyError, KeyId, Refused, SetError, json, jwk::Jwk, key};
+use crate::{Header, Key, KeyError, KeyId, Refused, SetError, json::{self, Object}, jwk::Jwk, key};
 
 /// Most keys in a set. A rotation has two, a large issuer ten.
 pub const KEYS_MAX: usize = 100;
@@ -23,7 +23,7 @@ pub struct KeySet {
 /// A set as it stands in a file.
 #[derive(Serialize, Deserialize)]
 struct Json {
-    keys: Vec<Jwk>,
+    keys: Vec<Object<Jwk>>,
 }
 
 impl KeySet {
@@ -45,7 +45,7 @@ impl KeySet {
         }
         let written: Json = json::read(&json).map_err(|error| SetError::Json(error.to_string()))?;
         let mut set = Self::default();
-        for (index, jwk) in written.keys.into_iter().enumerate() {
+        for (index, Object(jwk)) in written.keys.into_iter().enumerate() {
             match Key::try_from(jwk) {
                 Ok(key) => set.add(key)?,
                 Err(KeyError::Unsupported { .. }) => {}
@@ -104,7 +104,7 @@ impl KeySet {
 
     /// The set as JSON, private parts included where there are some.
     pub fn to_json(&self) -> Zeroizing<String> {
-        let written = Json { keys: self.keys.iter().map(|key| Jwk::from(&**key)).collect() };
+        let written = Json { keys: self.keys.iter().map(|key| Object(Jwk::from(&**key))).collect() };
         // Every member is text, or a list or an object of text; those can always be written.
         Zeroizing::new(serde_json::to_string(&written).unwrap_or_default())
     }
@@ -149,7 +149,7 @@ fn is_set(json: &str) -> Result<bool, SetError> {
     struct Shape {
         keys: Option<serde::de::IgnoredAny>,
     }
-    let shape: Shape = serde_json::from_str(json).map_err(|error| SetError::Json(error.to_string()))?;
+    let Object::<Shape>(shape) = serde_json::from_str(json).map_err(|error| SetError::Json(error.to_string()))?;
     Ok(shape.keys.is_some())
 }
 

@@ -66,7 +66,7 @@ impl Verifier {
         let header = parts.header()?;
         let candidates = self.keys.candidates(&header)?;
         let fitting = |key: &&Arc<Key>| key.algorithm() == header.algorithm;
-        if let Some(other) = candidates.first().filter(|_| !candidates.iter().any(|key| fitting(key))) {
+        if let Some(other) = candidates.first().filter(|_| !candidates.iter().any(fitting)) {
             return Err(Refused::WrongAlgorithm { key: other.algorithm(), header: header.algorithm });
         }
         let signer = candidates
