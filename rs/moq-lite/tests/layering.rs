@@ -12,6 +12,7 @@ use std::{
 const MODEL: &[&str] = &[
     "lock",
     "watch",
+    "question",
     "bell",
     "cache",
     "clock",
