@@ -43,6 +43,11 @@ class Sink {
     });
   }
 
+  /** Settles once nobody reads this. */
+  unread() {
+    return this.#track.closed;
+  }
+
   startGroup(sequence) {
     this.#group = new Moq.Group(sequence);
     this.#track.writeGroup(this.#group);

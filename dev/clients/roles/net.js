@@ -42,6 +42,11 @@ class Sink {
     return this.#track.closed.peek() !== undefined;
   }
 
+  /** Settles once nobody reads this. */
+  unread() {
+    return this.#track.unused();
+  }
+
   startGroup(sequence) {
     this.#group = new Moq.Group.Producer(sequence);
     this.#track.writeGroup(this.#group);

@@ -1,5 +1,6 @@
 /** The publishing role: one broadcast with one track, in step with a clock or with the test. */
 
+import { SOON_MS, within } from "./deadline.js";
 import { frameAt, framesPerGroup } from "./frames.js";
 import { packages } from "./packages.js";
 
@@ -41,6 +42,11 @@ export class Publisher {
   /** Writes the next `count` frames at once. */
   write(count) {
     for (let i = 0; i < count; i++) this.#writeOne();
+  }
+
+  /** Resolves when the relay has let go of the track: nobody watches it. */
+  unread() {
+    return within(SOON_MS, Promise.all([...this.#sinks].map((sink) => sink.unread())), () => "the relay to let go of the track");
   }
 
   /** What has been published: `nextGroup` and `nextFrame` say where the next frame goes. */

@@ -99,6 +99,25 @@ for (const { from, to } of PAIRS) {
   });
 }
 
+for (const { from, to } of PAIRS) {
+  inPages(`a page that comes back to an empty room gets the current group too (@moq/${from} to @moq/${to})`, {}, async (place) => {
+    const broadcast = { url: relay.url, path: `empty/${from}-${to}`, track: "data", profile: "mixed" };
+    const publisher = await place.publisher({ package: from, ...broadcast });
+    const early = await place.viewer({ package: to, ...broadcast });
+    await publisher.write(3);
+    await early.framesOf(0, 3);
+    await early.leave();
+    await publisher.unread();
+    await publisher.write(3);
+
+    const late = await place.viewer({ package: to, ...broadcast });
+    await late.framesOf(0, 6);
+    await publisher.write(4);
+    await late.wholeGroup(0);
+    assert.deepEqual((await late.report()).faults, []);
+  });
+}
+
 inPages("a page that stops reading loses groups, and the others do not", {}, async (place) => {
   const broadcast = { url: relay.url, path: "stalled", track: "data", profile: "heavy" };
   const publisher = await place.publisher({ package: "net", ...broadcast });
