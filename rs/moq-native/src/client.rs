@@ -106,8 +106,7 @@ impl Client {
     /// When there is no socket to be had, or nobody to trust.
     pub fn new(config: ClientConfig) -> Result<Self, ClientError> {
         let socket = socket::udp(config.bind)?;
-        let endpoint =
-            quinn::Endpoint::new(quinn::EndpointConfig::default(), None, socket, Arc::new(quinn::TokioRuntime))?;
+        let endpoint = quinn::Endpoint::new(quinn::EndpointConfig::default(), None, socket, Arc::new(quinn::TokioRuntime))?;
         Ok(Self {
             endpoint,
             http3: quic_config(&config, config.trust.client_config(&[web_transport_quinn::ALPN])?)?,

@@ -166,11 +166,7 @@ impl fmt::Debug for Incoming {
 }
 
 /// Brings a newcomer to the point where it has asked for something.
-pub(crate) async fn handshake(
-    newcomer: quinn::Incoming,
-    protocols: &[String],
-    deadline: Instant,
-) -> Result<Incoming, Refusal> {
+pub(crate) async fn handshake(newcomer: quinn::Incoming, protocols: &[String], deadline: Instant) -> Result<Incoming, Refusal> {
     let peer = canonical(newcomer.remote_address());
     let lost = |error: quinn::ConnectionError| {
         debug!(%peer, %error, "handshake failed");

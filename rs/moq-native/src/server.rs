@@ -23,8 +23,7 @@ use tracing::debug;
 use crate::{
     Counters, Incoming, ServerConfig,
     counters::Refusal,
-    incoming,
-    socket,
+    incoming, socket,
     tls::{Certificates, Fingerprint},
 };
 

@@ -23,12 +23,12 @@ use bytes::{Bytes, BytesMut};
 use futures::Stream;
 use moq_lite::transport::{self, BiStream, ConnectionError, ConnectionStats, Rank};
 
+pub use self::stream::{RecvStream, SendStream};
 use self::{
     arrivals::{Arrivals, Critical},
     ending::Ending,
     prefix::Direction,
 };
-pub use self::stream::{RecvStream, SendStream};
 use super::waiting::Waiting;
 
 /// Unidirectional streams that HTTP/3 itself needs: control and the two of QPACK (RFC 9114, section 6.2).

@@ -48,10 +48,10 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut request = url.as_str().into_client_request().map_err(explain)?;
-    let offered = HeaderValue::try_from(qmux::offer(protocols).join(", ")).map_err(|error| explain(http::Error::from(error).into()))?;
+    let offered =
+        HeaderValue::try_from(qmux::offer(protocols).join(", ")).map_err(|error| explain(http::Error::from(error).into()))?;
     request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, offered);
-    let (socket, response) =
-        client_async_with_config(request, stream, Some(qmux::websocket_config())).await.map_err(explain)?;
+    let (socket, response) = client_async_with_config(request, stream, Some(qmux::websocket_config())).await.map_err(explain)?;
     let chosen = response.headers().get(SEC_WEBSOCKET_PROTOCOL).and_then(|chosen| chosen.to_str().ok());
     Ok(qmux::connect(socket, chosen))
 }

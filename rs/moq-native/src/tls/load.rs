@@ -64,9 +64,7 @@ impl Certificates {
 /// # Errors
 /// When the file cannot be read or holds none.
 pub(super) fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, LoadError> {
-    let chain: Vec<_> = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect)
-        .map_err(failed(path))?;
+    let chain: Vec<_> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(failed(path))?;
     if chain.is_empty() { Err(LoadError::Empty(path.to_owned())) } else { Ok(chain) }
 }
 

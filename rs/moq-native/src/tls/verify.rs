@@ -73,9 +73,9 @@ impl Trust {
                 let accepted = Accepted::Only(fingerprints.clone());
                 builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier { accepted, provider }))
             }
-            Self::Anyone => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(Verifier { accepted: Accepted::Any, provider })),
+            Self::Anyone => {
+                builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier { accepted: Accepted::Any, provider }))
+            }
         };
         let mut config = builder.with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_ref().as_bytes().to_vec()).collect();

@@ -44,9 +44,7 @@ pub fn offer(protocols: &[impl AsRef<str>]) -> Vec<String> {
 }
 
 fn with_token(protocols: &[impl AsRef<str>]) -> impl Iterator<Item = String> {
-    protocols
-        .iter()
-        .flat_map(|token| WITH_TOKEN.iter().map(move |framing| format!("{framing}.{}", token.as_ref())))
+    protocols.iter().flat_map(|token| WITH_TOKEN.iter().map(move |framing| format!("{framing}.{}", token.as_ref())))
 }
 
 #[cfg(test)]

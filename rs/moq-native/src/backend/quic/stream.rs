@@ -178,9 +178,7 @@ impl transport::RecvStream for RecvStream {
             Ok(None) => Ok(false),
             Err(ReadError::Reset(code)) => Err(StreamError::Reset(from_wire(code))),
             Err(ReadError::ConnectionLost(lost)) => Err(self.ending.of(lost).into()),
-            Err(ReadError::ClosedStream | ReadError::IllegalOrderedRead | ReadError::ZeroRttRejected) => {
-                Err(StreamError::Closed)
-            }
+            Err(ReadError::ClosedStream | ReadError::IllegalOrderedRead | ReadError::ZeroRttRejected) => Err(StreamError::Closed),
         };
         self.is_over = true;
         Poll::Ready(result)
