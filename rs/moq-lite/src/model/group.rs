@@ -225,16 +225,18 @@ impl Producer {
         Ok(subgroup)
     }
 
-    /// Appends one frame. `timestamp` is in the track's timescale; `None` repeats that of the frame before, or 0.
+    /// Appends one frame. `timestamp` is in the track's timescale; `None` is the time since the track began, as exactly as
+    /// the track is told the time, and not before that of the last frame.
     ///
     /// # Errors
     /// When the frame or the group is too large, or the cache has no room for it; the group is then to be aborted.
     pub fn write_frame(&mut self, payload: impl Into<Bytes>, timestamp: Option<Timestamp>) -> Result<(), AppendError> {
         let payload = payload.into();
-        let timestamp = timestamp.unwrap_or(self.previous);
+        let elapsed = self.group.feed.clock.elapsed();
+        let timestamp =
+            timestamp.unwrap_or_else(|| Timestamp::from_duration(elapsed, self.group.feed.timescale).max(self.previous));
         let span = FrameSpan { start: 0, payload: 0, end: payload.len() as u64, timestamp };
         let head = image::head(Framing::Timed, &span, self.previous);
-        let elapsed = self.group.feed.clock.elapsed();
         self.frames()?.append_at([head, payload], elapsed)?;
         self.previous = timestamp;
         Ok(())

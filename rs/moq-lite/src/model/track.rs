@@ -15,7 +15,7 @@ use std::{
     future::poll_fn,
     sync::{
         Arc, MutexGuard,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -102,6 +102,8 @@ struct Shared {
     account: Account,
     feed: Arc<Feed>,
     groups: Lock<Groups>,
+    /// Whether the groups have an end, so that asking costs no lock while they have none.
+    has_end: AtomicBool,
     readers: Arc<Watch<Readers>>,
     fetches: Arc<Watch<Fetches>>,
     producers: AtomicUsize,
@@ -176,6 +178,7 @@ impl Shared {
     /// Ends the track, and tells everybody.
     fn end(&self, how: impl FnOnce(&mut Groups)) {
         how(&mut self.groups.lock());
+        self.has_end.store(true, Ordering::Release);
         self.feed.tower.ring();
     }
 
@@ -217,6 +220,7 @@ impl Producer {
             account: account.clone(),
             feed: Arc::new(feed),
             groups: Lock::default(),
+            has_end: AtomicBool::new(false),
             readers,
             fetches: Arc::new(Watch::new(Fetches::default())),
             producers: AtomicUsize::new(1),
@@ -450,6 +454,9 @@ impl Consumer {
     /// How the track ended: no group at or above this sequence will exist, or it was aborted. `None`: it goes on. Groups
     /// below the end may still arrive.
     pub fn ended(&self) -> Option<Result<u64, CloseCode>> {
+        if !self.shared.has_end.load(Ordering::Acquire) {
+            return None;
+        }
         let groups = self.shared.groups.lock();
         groups.aborted().map(Err).or(groups.end().map(Ok))
     }

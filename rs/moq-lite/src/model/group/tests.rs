@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 
@@ -39,10 +39,21 @@ async fn frames_are_read_as_they_were_written() {
     writing.finish();
     for reader in [&mut reading, &mut late] {
         assert_eq!(reader.next_frame().await, Ok(Some(frame(60, "b"))));
-        assert_eq!(reader.next_frame().await, Ok(Some(frame(60, "p"))), "at the time of the frame before");
+        assert_eq!(reader.next_frame().await, Ok(Some(frame(60, "p"))), "not before the frame before");
         assert_eq!(reader.next_frame().await, Ok(None));
     }
     assert_eq!((reading.first_timestamp(), reading.newest_timestamp()), (Some(millis(100)), Some(millis(100))));
+}
+
+#[tokio::test]
+async fn frames_without_a_time_get_that_of_the_tracks_clock() {
+    let (mut writing, mut reading) = group();
+    let began = Instant::now();
+    for after in [0, 1500] {
+        writing.group.feed.clock.tell(began + Duration::from_millis(after));
+        writing.write_frame("tick", None).unwrap();
+        assert_eq!(reading.next_frame().await, Ok(Some(frame(after, "tick"))));
+    }
 }
 
 #[tokio::test]

@@ -136,6 +136,18 @@ fn an_open_page_is_read_as_it_grows_and_again_once_it_is_full() {
 }
 
 #[test]
+fn one_read_hands_out_so_many_slices_and_no_more() {
+    let mut writer = writer();
+    let chunk = pattern(KEEP_BYTES_MIN);
+    for _ in 0..20 {
+        writer.append(std::slice::from_ref(&chunk)).unwrap();
+    }
+    let log = writer.log();
+    assert_eq!(slices(&log, 0, None).len(), SLICES_MAX);
+    assert_eq!(slices(&log, (SLICES_MAX * KEEP_BYTES_MIN) as u64, None).len(), 20 - SLICES_MAX);
+}
+
+#[test]
 fn large_chunks_are_not_copied() {
     let mut writer = writer();
     let large = pattern(80_000);
