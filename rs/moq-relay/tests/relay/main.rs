@@ -1,6 +1,8 @@
 //! The relay as its operator and its clients see it: the binary itself, started anew by every test.
 
 mod http;
+mod peer;
 mod process;
+mod session;
 mod shutdown;
 mod start;

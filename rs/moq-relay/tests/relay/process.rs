@@ -64,7 +64,7 @@ pub(crate) struct Relay {
     pub udp: SocketAddr,
     pub web: Option<SocketAddr>,
     log: Arc<Mutex<String>>,
-    ended: mpsc::Receiver<()>,
+    ended: Mutex<mpsc::Receiver<()>>,
 }
 
 impl Relay {
@@ -102,7 +102,7 @@ impl Relay {
                 Err(_) => panic!("the relay does not listen:\n{}", log.lock().unwrap()),
             }
         }
-        Self { child, udp: udp.expect("QUIC"), web, log, ended }
+        Self { child, udp: udp.expect("QUIC"), web, log, ended: Mutex::new(ended) }
     }
 
     /// What it has logged so far.
@@ -119,7 +119,7 @@ impl Relay {
     /// Waits for its end and returns how it ended.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         // The end of its log is the end of the process.
-        match self.ended.recv_timeout(PATIENCE) {
+        match self.ended.get_mut().unwrap().recv_timeout(PATIENCE) {
             Err(mpsc::RecvTimeoutError::Disconnected) => self.child.wait().unwrap(),
             _ => panic!("the relay does not end:\n{}", self.log()),
         }

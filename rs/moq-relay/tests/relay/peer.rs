@@ -1,0 +1,140 @@
+//! A client of the relay: our own session over our own transports, with an origin of its own.
+
+#![allow(clippy::unwrap_used, reason = "whatever fails here fails the test")]
+
+use std::{future::Future, time::Duration};
+
+use bytes::Bytes;
+use moq_lite::{
+    model::{
+        broadcast,
+        cache::Budget,
+        demand::Ask,
+        origin::{self, Horizon, Origin},
+        route::Route,
+        track,
+    },
+    session::{Closer, Error, Roles, Session, random_hop},
+};
+use moq_native::{AnyConnection, Client, ClientConfig, ConnectError, tls::Trust};
+use moq_proto::{Path, Version};
+use tokio::{
+    task::{JoinHandle, LocalSet},
+    time::timeout,
+};
+
+use crate::process::{PATIENCE, Relay};
+
+/// How a client reaches the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    WebTransport,
+    Quic,
+    WebSocket,
+}
+
+impl Over {
+    pub(crate) const ALL: [Self; 3] = [Self::WebTransport, Self::Quic, Self::WebSocket];
+
+    fn url(self, relay: &Relay, path: &str) -> url::Url {
+        let url = match self {
+            Self::WebTransport => format!("https://{}{path}", relay.udp),
+            Self::Quic => format!("moqt://{}{path}", relay.udp),
+            Self::WebSocket => format!("ws://{}{path}", relay.http()),
+        };
+        url.parse().unwrap()
+    }
+}
+
+/// Runs a story with tasks that end with it; sessions stay on their thread.
+pub(crate) fn story(story: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, story);
+}
+
+/// What must come soon, or the test has failed.
+pub(crate) async fn soon<T>(what: &str, happens: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, happens).await.unwrap_or_else(|_| panic!("never happened: {what}"))
+}
+
+/// One end of a session with the relay.
+pub(crate) struct Peer {
+    pub(crate) version: Version,
+    pub(crate) closer: Closer<AnyConnection>,
+    origin: Origin,
+    budget: Budget,
+    session: JoinHandle<Result<(), Error>>,
+}
+
+impl Peer {
+    /// Connects to `path` at the relay.
+    pub(crate) async fn join(relay: &Relay, over: Over, version: Version, path: &str) -> Self {
+        Self::try_join(relay, over, &[version], path).await.unwrap()
+    }
+
+    pub(crate) async fn try_join(relay: &Relay, over: Over, versions: &[Version], path: &str) -> Result<Self, ConnectError> {
+        let mut config = ClientConfig::default();
+        config.trust = Trust::Fingerprints(vec![relay.get("/certificate.sha256").body.parse().unwrap()]);
+        config.protocols = versions.iter().map(|version| version.alpn().to_owned()).collect();
+        config.websocket_after = None;
+        let connection = Client::new(config).unwrap().connect(&over.url(relay, path)).await?;
+        let mut session = Session::connect(connection, versions).await.unwrap();
+        if over == Over::Quic {
+            session.set_request_target(path.to_owned());
+        }
+
+        let (version, closer, hop) = (session.version(), session.closer(), random_hop());
+        let (origin, budget) = (Origin::new(hop), Budget::new(64 << 20));
+        let (horizon, root) = (Horizon::new(), Path::root());
+        let roles = Roles {
+            inbound: Some(origin.producer(root.clone(), vec![root.clone()], horizon.clone())),
+            outbound: Some(origin.consumer(root.clone(), vec![root], horizon)),
+            budget: budget.clone(),
+            ..Roles::new(hop)
+        };
+        let session = tokio::task::spawn_local(session.run(roles));
+        Ok(Self { version, closer, origin, budget, session })
+    }
+
+    /// Announces a broadcast with one track, `video`.
+    pub(crate) fn publish(&self, path: &str) -> Published {
+        let broadcast = broadcast::Producer::new(self.budget.account());
+        let video = broadcast.create_track("video", track::Info::default()).unwrap();
+        let here = self.origin.producer(Path::root(), vec![Path::root()], Horizon::new());
+        let publication = here.publish(&path.parse().unwrap(), Route::local(), broadcast.consume()).unwrap();
+        Published { video, _broadcast: broadcast, _publication: publication }
+    }
+
+    /// Watches the track `video` of a broadcast, from its newest group on.
+    pub(crate) async fn watch(&self, path: &str) -> track::Subscription {
+        let view = self.view();
+        let broadcast = soon(path, view.consume_wait(&path.parse().unwrap())).await;
+        soon("the track", broadcast.track("video")).await.unwrap().subscribe(Ask::default())
+    }
+
+    /// What this peer has heard of.
+    pub(crate) fn view(&self) -> origin::Consumer {
+        self.origin.consumer(Path::root(), vec![Path::root()], Horizon::new())
+    }
+
+    /// Waits for the end of the session.
+    pub(crate) async fn ended(self) -> Result<(), Error> {
+        soon("the end of the session", self.session).await.unwrap()
+    }
+}
+
+/// A broadcast, on air for as long as this is kept.
+pub(crate) struct Published {
+    pub(crate) video: track::Producer,
+    _broadcast: broadcast::Producer,
+    _publication: origin::Publication,
+}
+
+/// The frames of the next group.
+pub(crate) async fn next(groups: &mut track::Subscription) -> Vec<Bytes> {
+    let group = soon("a group", groups.next()).await.expect("a group");
+    soon("its frames", group.frames()).await
+}
+
+/// Long enough for what must not happen to have happened.
+pub(crate) const A_WHILE: Duration = Duration::from_millis(200);
