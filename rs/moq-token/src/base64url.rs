@@ -4,8 +4,7 @@
 //! bytes but for padding. Spec: RFC 7515, section 2.
 
 use base64::{
-    Engine,
-    alphabet,
+    Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};

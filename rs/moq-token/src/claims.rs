@@ -64,12 +64,7 @@ impl Claims {
 
     /// What it allows, as a grant from its root.
     pub fn grant(&self) -> Grant {
-        Grant {
-            root: self.root.clone(),
-            publish: self.publish.clone(),
-            subscribe: self.subscribe.clone(),
-            expires: self.expires,
-        }
+        Grant { root: self.root.clone(), publish: self.publish.clone(), subscribe: self.subscribe.clone(), expires: self.expires }
     }
 }
 

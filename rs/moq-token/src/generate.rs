@@ -30,7 +30,9 @@ impl Material {
             Algorithm::HS256 => oct::<32>(),
             Algorithm::HS384 => oct::<48>(),
             Algorithm::HS512 => oct::<64>(),
-            Algorithm::RS256 | Algorithm::RS384 | Algorithm::RS512 | Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512 => rsa(),
+            Algorithm::RS256 | Algorithm::RS384 | Algorithm::RS512 | Algorithm::PS256 | Algorithm::PS384 | Algorithm::PS512 => {
+                rsa()
+            }
             Algorithm::ES256 => ec(Curve::P256),
             Algorithm::ES384 => ec(Curve::P384),
             Algorithm::EdDSA => okp(),

@@ -75,8 +75,7 @@ impl TryFrom<Jwk> for Key {
 impl Jwk {
     fn algorithm(&self) -> Result<Algorithm, KeyError> {
         let name = self.alg.as_deref().ok_or(KeyError::Missing("alg"))?;
-        let algorithm: Algorithm =
-            name.parse().map_err(|_| KeyError::Unsupported { member: "alg", value: name.to_owned() })?;
+        let algorithm: Algorithm = name.parse().map_err(|_| KeyError::Unsupported { member: "alg", value: name.to_owned() })?;
         let family = algorithm.family();
         match self.kty.as_deref() {
             Some(kty) if kty == family.name() => Ok(algorithm),

@@ -139,7 +139,9 @@ impl Material {
                 let point = point(x, y);
                 match d {
                     Some(d) => pair(*curve, &point, d).map(drop),
-                    None => UnparsedPublicKey::new(curve.verifying(), &point).parse().map(drop).map_err(|_| KeyError::Inconsistent),
+                    None => {
+                        UnparsedPublicKey::new(curve.verifying(), &point).parse().map(drop).map_err(|_| KeyError::Inconsistent)
+                    }
                 }
             }
             Self::Okp { x, d } => match d {

@@ -7,7 +7,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{Header, Key, KeyError, KeyId, Refused, SetError, json::{self, Object}, jwk::Jwk, key};
+use crate::{
+    Header, Key, KeyError, KeyId, Refused, SetError,
+    json::{self, Object},
+    jwk::Jwk,
+    key,
+};
 
 /// Most keys in a set. A rotation has two, a large issuer ten.
 pub const KEYS_MAX: usize = 100;

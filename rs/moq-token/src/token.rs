@@ -163,8 +163,7 @@ impl Json {
             return Err(Refused::EmbeddedKey(name));
         }
         // Encryption, compression, tokens in tokens: each changes what the other parts mean.
-        let extensions =
-            [("crit", self.crit), ("b64", self.b64), ("enc", self.enc), ("zip", self.zip), ("cty", self.cty)];
+        let extensions = [("crit", self.crit), ("b64", self.b64), ("enc", self.enc), ("zip", self.zip), ("cty", self.cty)];
         if let Some((name, _)) = extensions.into_iter().find(|(_, there)| *there) {
             return Err(Refused::Extension(name));
         }

@@ -1,5 +1,7 @@
 //! The program, from the outside: command lines as guides and scripts have them, run by a shell as they are written.
 
+#![allow(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
 mod bench;
 
 use std::{fs, os::unix::fs::PermissionsExt};

@@ -121,7 +121,7 @@ fn stranger(keys: &[Key], forgeries: &mut Forgeries) {
             ("no name", format!(r#"{{"typ":"JWT","alg":"{algorithm}"}}"#)),
             ("another trusted name", format!(r#"{{"typ":"JWT","alg":"{algorithm}","kid":"{other}"}}"#)),
         ] {
-            let token = super::forged(stranger, &header, &claims.to_json());
+            let token = super::forged(stranger, &header, claims.to_json());
             forgeries.add(format!("stranger: {algorithm} by {name}"), token);
         }
         let brought = stranger.public().unwrap_or_else(|| stranger.clone()).to_json();
@@ -139,7 +139,7 @@ fn stranger(keys: &[Key], forgeries: &mut Forgeries) {
             let what: String = what.chars().take(24).collect();
             for (who, key) in [("stranger", stranger), ("trusted key", trusted)] {
                 let header = super::header_with(trusted, &member);
-                let token = super::forged(key, &header, &claims.to_json());
+                let token = super::forged(key, &header, claims.to_json());
                 forgeries.add(format!("embedded: {algorithm} by a {who} with {what}"), token);
             }
         }

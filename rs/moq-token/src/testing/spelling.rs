@@ -35,9 +35,9 @@ pub(super) fn forge(keys: &[Key], forgeries: &mut Forgeries) {
 /// A token that is good in all but its length.
 fn long(key: &Key) -> String {
     let claims = |size: usize| format!(r#"{{"root":"demo","put":[""],"sub":"{}"}}"#, "x".repeat(size));
-    let fixed = forged(key, &header(key), &claims(0)).len();
+    let fixed = forged(key, &header(key), claims(0)).len();
     // Three bytes make four characters.
-    forged(key, &header(key), &claims((crate::TOKEN_BYTES_MAX - fixed) / 4 * 3 + 6))
+    forged(key, &header(key), claims((crate::TOKEN_BYTES_MAX - fixed) / 4 * 3 + 6))
 }
 
 /// Space and its likes, at every place a sloppy reader might pass over it.

@@ -31,8 +31,11 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) fn run(self, keys: Keys) -> anyhow::Result<Outcome> {
         let path = canonical(self.url.path()).context("the path of --url")?;
+        if let Some(place) = &self.input {
+            keys.apart_from(place)?;
+        }
         let set = keys.read_all()?;
-        let Some(token) = self.token(&keys)? else {
+        let Some(token) = self.token()? else {
             return refuse(&path, "no-token", "the address has no token in ?jwt=; without one only what is public is open");
         };
         let verifier = Verifier::new(set, Policy::default(), Revoked::default());
@@ -47,12 +50,12 @@ impl Options {
     }
 
     /// The token to judge. Of several in the address the last counts, and an empty one is none.
-    fn token(&self, keys: &Keys) -> anyhow::Result<Option<String>> {
+    fn token(&self) -> anyhow::Result<Option<String>> {
         let tokens = self.url.query_pairs().filter(|(name, _)| name == "jwt");
         let shown = tokens.map(|(_, token)| token.into_owned()).last().filter(|token| !token.is_empty());
         match &self.input {
             Some(_) if shown.is_some() => bail!("a token in --url and another in --in; which one?"),
-            Some(place) => input::token(place, keys).map(Some),
+            Some(place) => input::token(place).map(Some),
             None => Ok(shown),
         }
     }

@@ -87,16 +87,17 @@ impl Keys {
         Ok(all)
     }
 
-    fn reads_standard_input(&self) -> bool {
-        self.0.contains(&Place::Standard)
+    /// Makes sure that a token from `place` is not looked for where the keys come from.
+    pub(crate) fn apart_from(&self, place: &Place) -> Result<(), Usage> {
+        if *place == Place::Standard && self.0.contains(place) {
+            return Err(Usage::new("key and token cannot both come from standard input; use --in PATH for the token"));
+        }
+        Ok(())
     }
 }
 
 /// Reads a token from `place`; space around it is passed over.
-pub(crate) fn token(place: &Place, keys: &Keys) -> anyhow::Result<String> {
-    if *place == Place::Standard && keys.reads_standard_input() {
-        return Err(Usage::new("key and token cannot both come from standard input; use --in PATH for the token").into());
-    }
+pub(crate) fn token(place: &Place) -> anyhow::Result<String> {
     // Room for the space around it; how long a token may be is judged with the token.
     let text = place.read(2 * TOKEN_BYTES_MAX).context("reading the token")?;
     Ok(text.trim().to_owned())

@@ -28,7 +28,7 @@ impl Options {
         if !keys.0.is_empty() {
             return keys.read_all()?.iter().try_for_each(|key| output::line(&describe(key).to_string())).map(|()| Outcome::Done);
         }
-        let token = input::token(&self.input, &keys)?;
+        let token = input::token(&self.input)?;
         let parts = Unverified::of(&token)?;
         let header: Value = serde_json::from_str(&parts.header_text()?).context("reading the header")?;
         let claims: Value = serde_json::from_str(&parts.claims_text()?).context("reading the claims")?;

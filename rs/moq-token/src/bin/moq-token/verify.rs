@@ -24,8 +24,9 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) fn run(self, keys: Keys) -> anyhow::Result<Outcome> {
         let now = SystemTime::now();
+        keys.apart_from(&self.input)?;
         let set = keys.read_all()?;
-        let token = input::token(&self.input, &keys)?;
+        let token = input::token(&self.input)?;
         let verifier = Verifier::new(set, Policy::default(), Revoked::default());
         let verified = match verifier.verify(&token, now) {
             Ok(verified) => verified,

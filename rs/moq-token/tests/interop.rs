@@ -1,0 +1,112 @@
+//! Keys and tokens carried to the npm package `@moq/token` and back. Runs once `npm ci` has been run in `dev/interop-token`,
+//! which holds the other half.
+
+#![allow(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, SystemTime},
+};
+
+use moq_token::{Algorithm, Claims, Key, KeySet, Policy, Revoked, Verified, Verifier};
+use serde_json::Value;
+
+const OTHER_HALF: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../dev/interop-token");
+
+/// Lets the package do `deed` in a folder of the test's own. `None`: it is not installed.
+fn package(deed: &str, prepare: impl FnOnce(&Path)) -> Option<(PathBuf, String)> {
+    if !Path::new(OTHER_HALF).join("node_modules").exists() {
+        eprintln!("not run: `npm ci` in dev/interop-token installs the other side");
+        return None;
+    }
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("interop-{deed}"));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    prepare(&folder);
+    let output = Command::new("node").current_dir(OTHER_HALF).arg("interop.js").arg(deed).arg(&folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some((folder, String::from_utf8(output.stdout).unwrap()))
+}
+
+fn verify(key: &Key, token: &str) -> Verified {
+    let keys = KeySet::try_from_iter([key.clone()]).unwrap();
+    let verifier = Verifier::new(keys, Policy::default(), Revoked::default());
+    verifier.verify(token, SystemTime::now()).unwrap_or_else(|refused| panic!("{key:?}: {refused}"))
+}
+
+/// What a token says, as few words as tell.
+fn said(claims: &Claims) -> (String, Vec<String>, Vec<String>) {
+    let texts = |paths: &[moq_proto::Path]| paths.iter().map(ToString::to_string).collect();
+    (claims.root.to_string(), texts(&claims.publish), texts(&claims.subscribe))
+}
+
+#[test]
+fn the_package_takes_our_keys_and_tokens_and_signs_with_our_keys() {
+    let claims = Claims {
+        root: "demo".parse().unwrap(),
+        publish: vec!["alice".parse().unwrap()],
+        subscribe: vec![Default::default()],
+        expires: Some(SystemTime::now() + Duration::from_secs(3600)),
+        issued: Some(SystemTime::now()),
+        cluster: true,
+        id: Some("t1".to_owned()),
+        ..Claims::default()
+    };
+    let keys = Algorithm::ALL.map(|algorithm| Key::generate(algorithm, Some("k1".parse().unwrap()), None).unwrap());
+    let mut files = 0;
+    let put = |folder: &Path| {
+        let mut put = |name: String, text: &str, token: &str| {
+            fs::write(folder.join(format!("{name}.jwk")), text).unwrap();
+            fs::write(folder.join(format!("{name}.jwt")), token).unwrap();
+            files += 1;
+        };
+        for key in &keys {
+            let (algorithm, token) = (key.algorithm(), key.sign(&claims).unwrap());
+            put(format!("{algorithm}-json"), &key.to_json(), &token);
+            put(format!("{algorithm}-base64url"), &key.to_base64url(), &token);
+            if let Some(public) = key.public() {
+                put(format!("{algorithm}-json-public"), &public.to_json(), &token);
+                put(format!("{algorithm}-base64url-public"), &public.to_base64url(), &token);
+            }
+        }
+    };
+
+    let Some((folder, verdicts)) = package("judge", put) else { return };
+
+    let verdicts: Vec<Value> = verdicts.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(verdicts.len(), files);
+    for verdict in verdicts {
+        let theirs = &verdict["claims"];
+        assert_eq!(
+            (&theirs["root"], &theirs["put"], &theirs["get"]),
+            (&"demo".into(), &vec!["alice"].into(), &vec![""].into()),
+            "{verdict}"
+        );
+    }
+    for key in &keys {
+        for spelling in ["json", "base64url"] {
+            let token = fs::read_to_string(folder.join(format!("{}-{spelling}.theirs", key.algorithm()))).unwrap();
+            let verified = verify(&key.public().unwrap_or_else(|| key.clone()), &token);
+            assert_eq!(said(verified.claims()), ("demo".into(), vec!["alice".into()], vec!["".into()]));
+        }
+    }
+}
+
+#[test]
+fn we_take_the_packages_keys_and_tokens() {
+    let Some((folder, _)) = package("make", |_| {}) else { return };
+
+    for algorithm in Algorithm::ALL {
+        let read = |kind: &str| fs::read_to_string(folder.join(format!("{algorithm}.{kind}")));
+        let token = read("jwt").unwrap();
+        let spellings = ["json", "base64url", "public"].map(|kind| read(kind).ok());
+        for text in spellings.into_iter().flatten() {
+            let key = Key::from_text(&text).unwrap();
+            let verified = verify(&key, &token);
+            assert_eq!(said(verified.claims()), ("demo".into(), vec!["alice".into(), "bob".into()], vec!["".into()]));
+            assert!(verified.claims().expires.is_some() && verified.claims().issued.is_some());
+        }
+    }
+}
