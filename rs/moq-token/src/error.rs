@@ -69,18 +69,18 @@ pub enum SetError {
     Empty,
 }
 
-/// Why claims are none.
+/// Why claims are none. What stood in them is quoted, so that it cannot play with a terminal or a log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimsError {
     #[error("{0}")]
     Json(String),
-    #[error("path `{path}`: {error}")]
+    #[error("path {path:?}: {error}")]
     Path { path: String, error: PathError },
     #[error("`{first}` and `{second}` say the same, and only one may")]
     Twice { first: &'static str, second: &'static str },
     /// Only prefixes can be granted.
-    #[error("the pattern `{0}` has a wildcard before its end")]
+    #[error("the pattern {0:?} has a wildcard before its end")]
     Pattern(String),
     #[error("`{claim}` is {seconds}, which is after the year 9999; milliseconds?")]
     FarFuture { claim: &'static str, seconds: u64 },
