@@ -115,14 +115,14 @@ impl View {
     }
 
     fn now<'a>(&self, place: &'a Place) -> Option<&'a Arc<Told>> {
-        place.best(&self.horizon).map(|source| &source.told)
+        place.visible(&self.horizon).next().map(|source| &source.told)
     }
 
     /// What this reader was told of `path` up to the change `read`.
     fn held<'a>(&self, places: &'a Places, path: &str, gone: &Gone<'a>, read: u64) -> Option<&'a Arc<Told>> {
         let still = places.tree.get(path).and_then(|place| {
-            let mut told = place.sources().map(|source| &source.told);
-            told.find(|told| told.since <= read && told.is_visible(&self.horizon))
+            let mut told = place.visible(&self.horizon).map(|source| &source.told);
+            told.find(|told| told.since <= read)
         });
         let over = gone.get(path).into_iter().flatten().copied();
         still.into_iter().chain(over).min_by_key(|told| told.rank)
@@ -200,7 +200,7 @@ impl Announced {
     }
 
     fn begin(&mut self) {
-        let places = self.ear.shared.places.lock();
+        let places = self.ear.shared.read();
         self.ear.reader.caught_up();
         self.news = self.view.snapshot(&places);
         self.began = true;
@@ -217,7 +217,7 @@ impl Announced {
                 return Poll::Ready(Some(self.view.change(news)));
             }
             ready!(self.ear.reader.poll_rung(cx));
-            let places = self.ear.shared.places.lock();
+            let places = self.ear.shared.read();
             let Some(read) = self.ear.reader.behind() else { continue };
             // A feed that is over stays rung.
             let Some(news) = self.view.missed(&places, read) else { return Poll::Ready(None) };
@@ -247,7 +247,7 @@ pub(super) struct Ear {
 impl Ear {
     pub(super) fn new(shared: Arc<Shared>, tops: Vec<Path>) -> Self {
         let reader = Arc::<Reader>::default();
-        let mut places = shared.places.lock();
+        let mut places = shared.write();
         let attach = |top: Path| {
             let place = places.attach(&top, &reader);
             (top, place)
@@ -260,14 +260,14 @@ impl Ear {
     /// Waits until something has changed since it was called last. Cancel safe.
     pub(super) async fn changed(&self) {
         poll_fn(|cx| self.reader.poll_rung(cx)).await;
-        let _places = self.shared.places.lock();
+        let _places = self.shared.read();
         self.reader.caught_up();
     }
 }
 
 impl Drop for Ear {
     fn drop(&mut self) {
-        let mut places = self.shared.places.lock();
+        let mut places = self.shared.write();
         for (top, place) in &self.tops {
             places.detach(top, *place);
         }

@@ -116,11 +116,11 @@ impl Changes {
         self.ends.len() > self.ends_checked.min(self.ends_max)
     }
 
-    /// Forgets ends that nobody needs who has read all up to the change `read`, and more if they are still too many.
+    /// Forgets ends that nobody needs who has read all up to the change `read`; of too many, the older half in any case.
     pub(super) fn forget(&mut self, read: u64) {
         let unneeded = self.ends.partition_point(|entry| entry.number <= read);
-        let too_many = self.ends.len().saturating_sub(self.ends_max);
-        if let Some(last) = self.ends.drain(..unneeded.max(too_many)).last() {
+        let too_many = if self.ends.len() > self.ends_max { self.ends.len() - self.ends_max / 2 } else { 0 };
+        if let Some(last) = self.ends.drain(..unneeded.max(too_many)).next_back() {
             self.forgotten = last.number;
         }
         self.ends_checked = (2 * self.ends.len()).max(ENDS_CHECKED_MIN);

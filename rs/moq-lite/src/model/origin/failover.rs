@@ -7,22 +7,20 @@ use std::sync::Arc;
 
 use moq_proto::{HopId, Path};
 
-use super::{Consumer, places::Source};
+use super::{Producer, places::Source};
 use crate::model::broadcast;
 
-impl Consumer {
+impl Producer {
     /// Other ways to the broadcast that `publisher` announced at exactly this path, best first: whatever has the same first
-    /// hop and has not ended. What is [consumed](Self::consume) at present may be among them.
+    /// hop, has not ended, and leads neither to nor through the peer of this producer.
     pub fn alternatives(&self, path: &Path, publisher: HopId) -> Vec<broadcast::Consumer> {
         let Some(path) = self.scope.resolve(path) else { return Vec::new() };
-        let horizon = self.horizon();
         let sources: Vec<Arc<Source>> = {
-            let places = self.shared.places.lock();
+            let places = self.shared.read();
             let place = places.tree.get(path.as_str()).into_iter();
-            let seen = place.flat_map(|place| place.sources()).filter(|source| source.told.is_visible(&horizon));
-            seen.filter(|source| source.told.route.publisher() == Some(publisher)).cloned().collect()
+            let visible = place.flat_map(|place| place.visible(&self.peer));
+            visible.filter(|source| source.told.route.publisher() == Some(publisher)).cloned().collect()
         };
-        let broadcasts = sources.iter().map(|source| source.broadcast.clone());
-        broadcasts.filter(|broadcast| broadcast.ended().is_none()).collect()
+        sources.iter().filter(|source| source.is_alive()).map(|source| source.broadcast.clone()).collect()
     }
 }

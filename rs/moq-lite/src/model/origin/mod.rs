@@ -13,7 +13,7 @@ mod tree;
 
 use std::{
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::Waker,
@@ -28,13 +28,13 @@ use self::{
     places::{Places, Source},
     scope::Scope,
 };
-use super::{broadcast, lock::Lock, route::Route};
+use super::{broadcast, route::Route};
 
 /// Most broadcasts that one producer announces at a time, unless it is [given](Producer::with_limit) another number. A
 /// conference server that mirrors a thousand rooms is served; somebody who fills the origin is not.
 pub const NAMES_MAX: usize = 1024;
 
-/// What an origin holds and remembers. Each is a number of announcements of about 200 bytes.
+/// What an origin holds and remembers. Each is a number of announcements; one takes about 400 bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Announcements at a time.
@@ -109,7 +109,7 @@ impl Horizon {
 struct Shared {
     hop: HopId,
     limits: Limits,
-    places: Lock<Places>,
+    places: RwLock<Places>,
     not_allowed: AtomicU64,
     loops: AtomicU64,
     too_many: AtomicU64,
@@ -129,7 +129,7 @@ impl Origin {
     }
 
     pub fn with_limits(hop: HopId, limits: Limits) -> Self {
-        let places = Lock::new(Places::new(Changes::new(limits.changes, limits.ends)));
+        let places = RwLock::new(Places::new(Changes::new(limits.changes, limits.ends)));
         let [not_allowed, loops, too_many, full] = Default::default();
         Self { shared: Arc::new(Shared { hop, limits, places, not_allowed, loops, too_many, full }) }
     }
@@ -152,12 +152,12 @@ impl Origin {
 
     /// How many announcements there are.
     pub fn announcements(&self) -> usize {
-        self.shared.places.lock().count()
+        self.shared.read().count()
     }
 
     /// The routes announced at exactly this path, best first, whoever may see them.
     pub fn routes(&self, path: &Path) -> Vec<Route> {
-        let places = self.shared.places.lock();
+        let places = self.shared.read();
         let place = places.tree.get(path.as_str()).into_iter();
         place.flat_map(|place| place.sources()).map(|source| source.told.route.clone()).collect()
     }
@@ -170,6 +170,17 @@ impl Origin {
 }
 
 impl Shared {
+    /// Readers look at the same time: a newcomer's first look at all there is takes milliseconds. As with
+    /// [`Lock`](super::lock::Lock), a panic elsewhere breaks nothing, and no waker is woken and no broadcast cloned or dropped
+    /// meanwhile.
+    fn read(&self) -> RwLockReadGuard<'_, Places> {
+        self.places.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Places> {
+        self.places.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Counts a refusal.
     fn refuse(&self, error: PublishError) -> PublishError {
         let counter = match error {
@@ -217,7 +228,7 @@ impl Producer {
         if is_loop(&route, self.shared.hop, self.peer.hop) {
             return refuse(PublishError::Loop);
         }
-        let mut places = self.shared.places.lock();
+        let mut places = self.shared.write();
         if self.names.load(Relaxed) >= self.names_max {
             return refuse(PublishError::TooMany { max: self.names_max });
         }
@@ -257,7 +268,7 @@ impl Publication {
             return Err(self.shared.refuse(PublishError::Loop));
         }
         let broadcast = self.source.broadcast.clone();
-        let mut places = self.shared.places.lock();
+        let mut places = self.shared.write();
         let (source, wakers) = places.replace(&self.path, &self.source, route, broadcast);
         drop(places);
         self.source = source;
@@ -268,7 +279,7 @@ impl Publication {
 
 impl Drop for Publication {
     fn drop(&mut self) {
-        let mut places = self.shared.places.lock();
+        let mut places = self.shared.write();
         let wakers = places.remove(&self.path, &self.source);
         self.names.fetch_sub(1, Relaxed);
         drop(places);
@@ -302,12 +313,13 @@ impl Consumer {
         Announced::new(self.shared.clone(), View { base, windows, horizon: self.horizon(), hidden })
     }
 
-    /// The broadcast at `path` below the root, over the best route. `None`: there is none, or none for this peer.
+    /// The broadcast announced at `path` below the root, over the best route that still leads anywhere. One announced above
+    /// `path` is another broadcast. `None`: there is none, or none for this peer.
     pub fn consume(&self, path: &Path) -> Option<broadcast::Consumer> {
-        let path = self.scope.resolve(path)?;
+        let (path, horizon) = (self.scope.resolve(path)?, self.horizon());
         let source = {
-            let places = self.shared.places.lock();
-            places.tree.get(path.as_str())?.best(&self.horizon())?.clone()
+            let places = self.shared.read();
+            places.tree.get(path.as_str())?.visible(&horizon).find(|source| source.is_alive())?.clone()
         };
         // Outside the lock, since it may wake the publisher.
         Some(source.broadcast.clone())

@@ -46,6 +46,13 @@ pub(super) struct Source {
     pub(super) broadcast: broadcast::Consumer,
 }
 
+impl Source {
+    /// Whether the broadcast has not ended. Its announcement may go a moment later.
+    pub(super) fn is_alive(&self) -> bool {
+        self.broadcast.ended().is_none()
+    }
+}
+
 /// An announced path.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -60,8 +67,9 @@ impl Place {
         self.sources.iter()
     }
 
-    pub(super) fn best(&self, to: &Horizon) -> Option<&Arc<Source>> {
-        self.sources().find(|source| source.told.is_visible(to))
+    /// What the peer may see, best first.
+    pub(super) fn visible(&self, to: &Horizon) -> impl Iterator<Item = &Arc<Source>> {
+        self.sources().filter(|source| source.told.is_visible(to))
     }
 }
 
@@ -94,12 +102,9 @@ impl Places {
         broadcast: broadcast::Consumer,
     ) -> (Arc<Source>, Vec<Waker>) {
         let announced = self.changes.next();
-        let source = self.put(
-            path,
-            Told { rank: Rank::new(path, &route, announced), route, session, announced, since: announced },
-            broadcast,
-        );
-        (source, self.told(path, None))
+        let told = Told { rank: Rank::new(path, &route, announced), route, session, announced, since: announced };
+        let source = self.put(path, told, broadcast);
+        (source, self.number(path, None))
     }
 
     /// Gives an announcement another route.
@@ -114,12 +119,12 @@ impl Places {
         let told = Told { rank: Rank::new(path, &route, announced), route, session, announced, since: self.changes.next() };
         let source = self.put(path, told, broadcast);
         self.pull(path, old);
-        (source, self.told(path, Some(old.told.clone())))
+        (source, self.number(path, Some(old.told.clone())))
     }
 
     pub(super) fn remove(&mut self, path: &Path, old: &Source) -> Vec<Waker> {
         self.pull(path, old);
-        self.told(path, Some(old.told.clone()))
+        self.number(path, Some(old.told.clone()))
     }
 
     fn put(&mut self, path: &Path, told: Told, broadcast: broadcast::Consumer) -> Arc<Source> {
@@ -141,8 +146,8 @@ impl Places {
         self.count -= 1;
     }
 
-    /// Numbers a change and finds whom it may concern: readers of anything above, at or below `path`.
-    fn told(&mut self, path: &Path, gone: Option<Arc<Told>>) -> Vec<Waker> {
+    /// Numbers a change and rings whom it may concern: readers of anything above, at or below `path`.
+    fn number(&mut self, path: &Path, gone: Option<Arc<Told>>) -> Vec<Waker> {
         let before = self.changes.head();
         let mut wakers = Vec::new();
         let mut ring = |readers: &Slab<Arc<Reader>>| {

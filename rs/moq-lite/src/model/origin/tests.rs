@@ -1,8 +1,12 @@
 mod feed;
 
+use std::{
+    sync::LazyLock,
+    task::{Context, Poll},
+};
+
 use futures::{FutureExt, task::noop_waker_ref};
 use moq_proto::{Cost, HopChain};
-use std::task::{Context, Poll};
 
 use super::*;
 use crate::model::{bell::tests::counting_waker, cache::Budget};
@@ -42,8 +46,14 @@ fn broadcast() -> broadcast::Producer {
     broadcast::Producer::new(Budget::new(1 << 20).account())
 }
 
+/// One that never ends.
+fn any_broadcast() -> broadcast::Consumer {
+    static FOREVER: LazyLock<broadcast::Producer> = LazyLock::new(broadcast);
+    FOREVER.consume()
+}
+
 fn publish(producer: &Producer, at: &str, route: Route) -> Publication {
-    producer.publish(&path(at), route, broadcast().consume()).unwrap()
+    producer.publish(&path(at), route, any_broadcast()).unwrap()
 }
 
 /// What a feed tells without being waited for.
@@ -65,6 +75,12 @@ fn update(at: &str, route: Route) -> Change {
 
 fn end(at: &str) -> Change {
     Change::End { path: path(at) }
+}
+
+#[test]
+fn any_thread_may_use_them() {
+    fn are_shared<T: Send + Sync>() {}
+    are_shared::<(Origin, Producer, Publication, Consumer, Announced)>();
 }
 
 // ---- publish and consume ----
@@ -115,7 +131,7 @@ fn only_what_is_allowed_is_published_or_consumed() {
     for (allowed, at, expected) in table {
         let origin = origin();
         let producer = origin.producer(path("root"), paths(allowed), Horizon::new());
-        let published = producer.publish(&path(at), route(&[7]), broadcast().consume());
+        let published = producer.publish(&path(at), route(&[7]), any_broadcast());
         assert_eq!(published.is_ok(), *expected, "{allowed:?} {at:?}");
         assert_eq!(origin.refusals().not_allowed, u64::from(!expected));
 
@@ -130,7 +146,7 @@ fn a_path_too_long_below_the_root_is_refused() {
     let origin = origin();
     let producer = origin.producer(path("root"), paths(&[""]), Horizon::new());
     let deep = path(&["x"; Path::SEGMENTS_MAX].join("/"));
-    let published = producer.publish(&deep, route(&[7]), broadcast().consume());
+    let published = producer.publish(&deep, route(&[7]), any_broadcast());
     assert_eq!(published.map(|_| ()), Err(PublishError::NotAllowed));
 }
 
@@ -160,6 +176,19 @@ fn the_best_route_is_used_and_the_next_one_takes_over() {
     publications.remove(1);
     assert_eq!(consumed(), Some(far.id()));
     assert_eq!(origin.routes(&at), [route(&[7, 8]), Route { cost: Cost::MAX, ..route(&[9]) }]);
+}
+
+#[test]
+fn a_broadcast_that_has_ended_is_no_use() {
+    let origin = origin();
+    let consumer = viewer(&origin);
+    let (best, next) = (broadcast(), broadcast());
+    let _next = publisher(&origin).publish(&path("room"), route(&[7, 8]), next.consume()).unwrap();
+    let _best = publisher(&origin).publish(&path("room"), route(&[7]), best.consume()).unwrap();
+    drop(best);
+    assert_eq!(consumer.consume(&path("room")).map(|broadcast| broadcast.id()), Some(next.id()));
+    drop(next);
+    assert!(consumer.consume(&path("room")).is_none());
 }
 
 #[test]
@@ -233,7 +262,7 @@ fn loops_are_refused() {
         let origin = origin();
         let horizon = Horizon { hop: hop(*peer), ..Horizon::new() };
         let producer = origin.producer(Path::root(), paths(&[""]), horizon);
-        let published = producer.publish(&path("room"), route(hops), broadcast().consume());
+        let published = producer.publish(&path("room"), route(hops), any_broadcast());
         assert_eq!(published.err(), (!expected).then_some(PublishError::Loop), "{hops:?} from {peer}");
         assert_eq!(origin.refusals().loops, u64::from(!expected));
     }
@@ -258,7 +287,7 @@ fn limits_refuse_with_a_reason_and_recover() {
     let origin = Origin::with_limits(hop(HERE), limits);
     let greedy = publisher(&origin).with_limit(3);
     let mut held: Vec<Publication> = (0..3).map(|name| publish(&greedy, &name.to_string(), route(&[7]))).collect();
-    let one_more = |producer: &Producer| producer.publish(&path("more"), route(&[7]), broadcast().consume());
+    let one_more = |producer: &Producer| producer.publish(&path("more"), route(&[7]), any_broadcast());
     let refused = one_more(&greedy).unwrap_err();
     assert_eq!(refused, PublishError::TooMany { max: 3 });
     assert_eq!(refused.to_string(), "more than 3 broadcasts announced by one peer");
@@ -309,7 +338,7 @@ async fn a_broadcast_that_is_not_there_yet_can_be_waited_for() {
 #[test]
 fn alternatives_are_of_the_same_publisher_and_alive() {
     let origin = origin();
-    let consumer = viewer(&origin);
+    let failed = Horizon { hop: hop(4), ..Horizon::new() };
     let (near, far, ended, other) = (broadcast(), broadcast(), broadcast(), broadcast());
     let mut publications = Vec::new();
     for (hops, broadcast) in [(&[7, 5, 6][..], &far), (&[7, 8], &ended), (&[9, 8], &other), (&[7, 4], &near)] {
@@ -318,11 +347,13 @@ fn alternatives_are_of_the_same_publisher_and_alive() {
     publications.push(publish(&publisher(&origin), "room/alice", route(&[7])));
     publications.push(publish(&publisher(&origin), "", route(&[7])));
     ended.abort(moq_proto::close::stream::CANCELLED);
-    let found =
-        |publisher| consumer.alternatives(&path("room"), hop(publisher)).iter().map(|found| found.id()).collect::<Vec<_>>();
-    assert_eq!(found(7), [near.id(), far.id()]);
-    assert_eq!(found(9), [other.id()]);
-    assert_eq!(found(0), [], "who has no name cannot be found again");
-    consumer.set_hop(hop(4));
-    assert_eq!(found(7), [far.id()]);
+    let found = |peer: &Horizon, publisher| -> Vec<broadcast::Id> {
+        let producer = origin.producer(Path::root(), paths(&[""]), peer.clone());
+        producer.alternatives(&path("room"), hop(publisher)).iter().map(broadcast::Consumer::id).collect()
+    };
+    let somebody = Horizon::new();
+    assert_eq!(found(&somebody, 7), [near.id(), far.id()]);
+    assert_eq!(found(&somebody, 9), [other.id()]);
+    assert_eq!(found(&somebody, 0), [], "who has no name cannot be found again");
+    assert_eq!(found(&failed, 7), [far.id()], "not through the one that failed");
 }
