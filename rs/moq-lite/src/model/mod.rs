@@ -4,8 +4,9 @@
 //! noun, [`Framing`](moq_proto::Framing).
 
 mod lock;
-mod question;
 mod watch;
+
+mod question;
 
 pub mod bell;
 pub mod cache;
@@ -19,8 +20,11 @@ pub mod subgroup;
 mod image;
 
 pub mod group;
+
 pub mod track;
 
 pub mod broadcast;
-pub mod origin;
+
 pub mod route;
+
+pub mod origin;

@@ -158,15 +158,16 @@ impl Groups {
         Some(group)
     }
 
-    /// Lets go of the oldest groups, as long as they are not worth keeping; never of the newest. They are returned, to be
-    /// dropped outside of the lock.
+    /// Lets go of the oldest groups, as long as they are not worth keeping, and of what was fetched long ago; never of the
+    /// newest. They are returned, to be dropped outside of the lock.
     pub(super) fn prune(&mut self, keeping: &Keeping, elapsed: Duration) -> Vec<Arc<Group>> {
         let mut removed = Vec::new();
         while self.by_sequence.len() > 1 && (self.by_sequence.len() > GROUPS_MAX || self.is_first_over(keeping, elapsed)) {
             removed.extend(self.remove_first());
         }
         let is_over = |group: &Group| {
-            elapsed.saturating_sub(group.arrived()) >= keeping.retention || matches!(group.ending(), Some(Ending::Aborted(_)))
+            let age = elapsed.saturating_sub(group.arrived());
+            age >= keeping.retention.max(GRACE) || matches!(group.ending(), Some(Ending::Aborted(_)))
         };
         removed.extend(self.fetched.extract_if(.., |_, group| is_over(group)).map(|(_, group)| group));
         while self.fetched.len() > FETCHED_MAX {
