@@ -201,7 +201,7 @@ impl Announced {
 
     fn begin(&mut self) {
         let places = self.ear.shared.read();
-        self.ear.reader.caught_up();
+        self.ear.caught_up(&places);
         self.news = self.view.snapshot(&places);
         self.began = true;
     }
@@ -221,7 +221,7 @@ impl Announced {
             let Some(read) = self.ear.reader.behind() else { continue };
             // A feed that is over stays rung.
             let Some(news) = self.view.missed(&places, read) else { return Poll::Ready(None) };
-            self.ear.reader.caught_up();
+            self.ear.caught_up(&places);
             self.news = news;
         }
     }
@@ -260,8 +260,13 @@ impl Ear {
     /// Waits until something has changed since it was called last. Cancel safe.
     pub(super) async fn changed(&self) {
         poll_fn(|cx| self.reader.poll_rung(cx)).await;
-        let _places = self.shared.read();
+        self.caught_up(&self.shared.read());
+    }
+
+    /// Takes note that everything up to now is read.
+    fn caught_up(&self, places: &Places) {
         self.reader.caught_up();
+        self.tops.iter().for_each(|(top, place)| places.wait(top, *place));
     }
 }
 

@@ -83,6 +83,7 @@ pub enum PublishError {
 pub struct SessionId(u64);
 
 impl SessionId {
+    /// The id of a new session.
     pub fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self(NEXT.fetch_add(1, Relaxed))
@@ -128,12 +129,14 @@ impl Origin {
         Self::with_limits(hop, Limits::default())
     }
 
+    /// An empty origin that holds and remembers more or less than usual.
     pub fn with_limits(hop: HopId, limits: Limits) -> Self {
         let places = RwLock::new(Places::new(Changes::new(limits.changes, limits.ends)));
         let [not_allowed, loops, too_many, full] = Default::default();
         Self { shared: Arc::new(Shared { hop, limits, places, not_allowed, loops, too_many, full }) }
     }
 
+    /// The id of this process on routes.
     pub fn id(&self) -> HopId {
         self.shared.hop
     }
@@ -162,6 +165,7 @@ impl Origin {
         place.flat_map(|place| place.sources()).map(|source| source.told.route.clone()).collect()
     }
 
+    /// How often announcements were refused so far.
     pub fn refusals(&self) -> Refusals {
         let Shared { not_allowed, loops, too_many, full, .. } = &*self.shared;
         let [not_allowed, loops, too_many, full] = [not_allowed, loops, too_many, full].map(|counter| counter.load(Relaxed));

@@ -1,9 +1,10 @@
 //! What is announced where, and who wants to hear of it.
 //!
 //! All that is behind the origin's one lock. A change costs a walk to its path and a touch for each reader that it may
-//! concern; what it means to a reader is found out when that reader [reads](super::announced).
+//! concern and that has read all before; what it means to a reader is found out when that reader
+//! [reads](super::announced).
 
-use std::{sync::Arc, task::Waker};
+use std::{collections::BTreeSet, sync::Arc, task::Waker};
 
 use moq_proto::Path;
 use slab::Slab;
@@ -16,6 +17,7 @@ use super::{
 };
 use crate::model::{
     broadcast,
+    lock::Lock,
     route::{Rank, Route},
 };
 
@@ -73,12 +75,27 @@ impl Place {
     }
 }
 
+/// Readers of the same subtree.
+#[derive(Debug, Default)]
+struct Readers {
+    all: Slab<Arc<Reader>>,
+    /// Those that wait to be rung. In a storm of changes each is rung once, however many changes there are.
+    waiting: Lock<BTreeSet<usize>>,
+}
+
+impl Readers {
+    fn ring(&self, before: u64) -> impl Iterator<Item = Waker> {
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        waiting.into_iter().filter_map(move |place| self.all[place].ring(before))
+    }
+}
+
 /// All announcements of an origin, and all readers.
 #[derive(Debug)]
 pub(super) struct Places {
     pub(super) tree: Tree<Place>,
     /// At the top of each of their windows.
-    readers: Tree<Slab<Arc<Reader>>>,
+    readers: Tree<Readers>,
     pub(super) changes: Changes,
     /// Announcements at all places.
     count: usize,
@@ -150,15 +167,12 @@ impl Places {
     fn number(&mut self, path: &Path, gone: Option<Arc<Told>>) -> Vec<Waker> {
         let before = self.changes.head();
         let mut wakers = Vec::new();
-        let mut ring = |readers: &Slab<Arc<Reader>>| {
-            wakers.extend(readers.iter().filter_map(|(_, reader)| reader.ring(before)));
-        };
-        self.readers.on_the_way(path.as_str()).for_each(&mut ring);
-        self.readers.below(path.as_str(), &mut ring);
+        self.readers.on_the_way(path.as_str()).for_each(|readers| wakers.extend(readers.ring(before)));
+        self.readers.below(path.as_str(), |readers| wakers.extend(readers.ring(before)));
         if self.changes.push(path.clone(), gone) {
             let mut behind = self.changes.head();
             self.readers.all(|readers| {
-                let oldest = readers.iter().filter_map(|(_, reader)| reader.behind()).min();
+                let oldest = readers.all.iter().filter_map(|(_, reader)| reader.behind()).min();
                 behind = behind.min(oldest.unwrap_or(behind));
             });
             self.changes.forget(behind);
@@ -166,15 +180,26 @@ impl Places {
         wakers
     }
 
-    /// Has the reader rung for all that may concern a window with this top. Returns its place there.
+    /// Has the reader rung for what may concern the subtree below `top`, once. Returns its place there.
     pub(super) fn attach(&mut self, top: &Path, reader: &Arc<Reader>) -> usize {
-        self.readers.get_or_insert_with(top.as_str(), Slab::new).insert(reader.clone())
+        let readers = self.readers.get_or_insert_with(top.as_str(), Readers::default);
+        let place = readers.all.insert(reader.clone());
+        readers.waiting.lock().insert(place);
+        place
+    }
+
+    /// Has it rung once more.
+    pub(super) fn wait(&self, top: &Path, place: usize) {
+        if let Some(readers) = self.readers.get(top.as_str()) {
+            readers.waiting.lock().insert(place);
+        }
     }
 
     pub(super) fn detach(&mut self, top: &Path, place: usize) {
         let Some(readers) = self.readers.get_mut(top.as_str()) else { return };
-        readers.remove(place);
-        if readers.is_empty() {
+        readers.all.remove(place);
+        readers.waiting.lock().remove(&place);
+        if readers.all.is_empty() {
             self.readers.take(top.as_str());
         }
     }
