@@ -130,9 +130,8 @@ impl Incoming {
                     connection.closed().await;
                     Ok::<_, web_transport_quinn::ServerError>(())
                 };
-                match timeout(FAREWELL, told).await {
-                    Ok(Err(error)) => debug!(%error, "rejected peer left before its answer"),
-                    Ok(Ok(())) | Err(_) => {}
+                if let Ok(Err(error)) = timeout(FAREWELL, told).await {
+                    debug!(%error, "rejected peer left before its answer");
                 }
                 connection.close(H3_NO_ERROR, reason(status).as_bytes());
             }

@@ -5,23 +5,20 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use moq_proto::Version;
 use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 
-use crate::tls::{Certificates, Trust};
+use crate::{
+    backend::quic::allowance::{BIDI_STREAMS, SEND_WINDOW},
+    tls::{Certificates, Trust},
+};
 
 /// Unidirectional streams that a peer may have open before media is expected of it: SETUP, HTTP/3's own, and a few groups
 /// that arrive early. A session that subscribes allows more.
 const UNI_STREAMS: u32 = 16;
-
-/// Bidirectional streams that a peer may have open at first: one a subscription, and a few for all else.
-const BIDI_STREAMS: u32 = 64;
 
 /// Bytes that a peer may send ahead of the reader before media is expected of it.
 const RECEIVE_WINDOW: u32 = 256 * 1024;
 
 /// Bytes that one stream may be ahead of its reader: a large key frame and some.
 const STREAM_RECEIVE_WINDOW: u32 = 1024 * 1024;
-
-/// Bytes of a connection that wait for acknowledgement. What does not fit stays in the cache, which all viewers share.
-const SEND_WINDOW: u64 = 1024 * 1024;
 
 /// Bytes of datagrams that wait, each way.
 const DATAGRAM_BYTES: usize = 64 * 1024;

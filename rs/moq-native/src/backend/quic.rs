@@ -8,6 +8,7 @@
 //!
 //! Spec: WebTransport over HTTP/3 (drafts 02 to 14); moq-lite-06, "Session".
 
+pub(crate) mod allowance;
 mod arrivals;
 mod ending;
 mod prefix;
@@ -17,6 +18,7 @@ use std::{
     pin::pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -25,6 +27,7 @@ use moq_lite::transport::{self, BiStream, ConnectionError, ConnectionStats, Rank
 
 pub use self::stream::{RecvStream, SendStream};
 use self::{
+    allowance::{BidiStreams, SendWindow},
     arrivals::{Arrivals, Critical},
     ending::Ending,
     prefix::Direction,
@@ -46,36 +49,55 @@ pub struct Connection {
     ended: Waiting<quinn::ConnectionError>,
 }
 
-/// What all handles of one connection share; the last of them closes it.
+/// The last handle closes the connection.
 #[derive(Debug)]
-struct Owner {
+struct Owner(Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.ending.close(0, "");
+    }
+}
+
+/// What the handles of one connection and its streams share.
+#[derive(Debug)]
+struct Shared {
     quinn: quinn::Connection,
     protocol: Option<String>,
     /// Whether HTTP/3 lies between QUIC and the session, so that streams and datagrams have a prefix.
     is_web_transport: bool,
     critical: Critical,
-    ending: Arc<Ending>,
+    ending: Ending,
+    bidi_streams: BidiStreams,
+    send_window: SendWindow,
 }
 
 impl Connection {
     /// Raw QUIC, once its handshake is done.
     pub fn raw(quinn: quinn::Connection) -> Self {
         let protocol = negotiated(&quinn).and_then(|alpn| String::from_utf8(alpn).ok());
-        let ending = Ending::raw(quinn.clone());
-        Self::new(Owner { quinn, protocol, is_web_transport: false, critical: Critical::default(), ending: Arc::new(ending) })
+        Self::new(quinn.clone(), protocol, false, Ending::raw(quinn))
     }
 
     /// A WebTransport session, once its CONNECT was answered. It has the QUIC connection to itself.
     pub fn web_transport(session: web_transport_quinn::Session) -> Self {
         let quinn = quinn::Connection::clone(&session);
         let protocol = session.protocol().map(str::to_owned);
-        let ending = Ending::web_transport(session);
-        Self::new(Owner { quinn, protocol, is_web_transport: true, critical: Critical::default(), ending: Arc::new(ending) })
+        Self::new(quinn, protocol, true, Ending::web_transport(session))
     }
 
-    fn new(owner: Owner) -> Self {
+    fn new(quinn: quinn::Connection, protocol: Option<String>, is_web_transport: bool, ending: Ending) -> Self {
+        let shared = Shared {
+            quinn,
+            protocol,
+            is_web_transport,
+            critical: Critical::default(),
+            ending,
+            bidi_streams: BidiStreams::default(),
+            send_window: SendWindow::new(Instant::now()),
+        };
         Self {
-            owner: Arc::new(owner),
+            owner: Arc::new(Owner(Arc::new(shared))),
             opened_uni: Waiting::default(),
             opened_bi: Waiting::default(),
             accepted_uni: Arrivals::default(),
@@ -86,11 +108,11 @@ impl Connection {
     }
 
     fn send_half(&self, stream: quinn::SendStream, rank: Rank) -> SendStream {
-        SendStream::new(stream, rank, self.owner.ending.clone())
+        SendStream::new(stream, rank, self.owner.0.clone())
     }
 
     fn recv_half(&self, stream: quinn::RecvStream) -> RecvStream {
-        RecvStream::new(stream, self.owner.ending.clone())
+        RecvStream::new(stream, self.owner.0.clone())
     }
 }
 
@@ -99,59 +121,62 @@ impl transport::Connection for Connection {
     type RecvStream = RecvStream;
 
     fn protocol(&self) -> Option<&str> {
-        self.owner.protocol.as_deref()
+        self.owner.0.protocol.as_deref()
     }
 
     fn uni_prefix(&self) -> Bytes {
-        if self.owner.is_web_transport { prefix::UNI } else { Bytes::new() }
+        if self.owner.0.is_web_transport { prefix::UNI } else { Bytes::new() }
     }
 
     fn poll_open_uni(&mut self, cx: &mut Context<'_>, rank: Rank) -> Poll<Result<SendStream, ConnectionError>> {
-        let quinn = &self.owner.quinn;
+        let quinn = &self.owner.0.quinn;
         if self.opened_uni.is_idle()
             && let Poll::Ready(opened) = pin!(quinn.open_uni()).poll(cx)
         {
-            return Poll::Ready(opened.map(|stream| self.send_half(stream, rank)).map_err(|lost| self.owner.ending.of(lost)));
+            return Poll::Ready(opened.map(|stream| self.send_half(stream, rank)).map_err(|lost| self.owner.0.ending.of(lost)));
         }
         let opened = ready!(self.opened_uni.poll(cx, || each(quinn, |quinn| async move { quinn.open_uni().await })));
-        Poll::Ready(opened.map(|stream| self.send_half(stream, rank)).map_err(|lost| self.owner.ending.of(lost)))
+        Poll::Ready(opened.map(|stream| self.send_half(stream, rank)).map_err(|lost| self.owner.0.ending.of(lost)))
     }
 
     fn poll_open_bi(&mut self, cx: &mut Context<'_>, rank: Rank) -> Poll<Result<BiStream<Self>, ConnectionError>> {
-        let quinn = &self.owner.quinn;
+        let quinn = &self.owner.0.quinn;
         let opened = ready!(self.opened_bi.poll(cx, || each(quinn, |quinn| async move { quinn.open_bi().await })));
-        let (send, recv) = opened.map_err(|lost| self.owner.ending.of(lost))?;
+        let (send, recv) = opened.map_err(|lost| self.owner.0.ending.of(lost))?;
         let mut send = self.send_half(send, rank);
-        if self.owner.is_web_transport {
+        if self.owner.0.is_web_transport {
             send.begin_with(cx, prefix::BI);
         }
         Poll::Ready(Ok((send, self.recv_half(recv))))
     }
 
     fn poll_accept_uni(&mut self, cx: &mut Context<'_>) -> Poll<Result<RecvStream, ConnectionError>> {
-        let Owner { quinn, is_web_transport, critical, .. } = &*self.owner;
+        let Shared { quinn, is_web_transport, critical, .. } = &*self.owner.0;
         let arrivals = || each(quinn, |quinn| async move { quinn.accept_uni().await });
         let prefix = is_web_transport.then_some(Direction::Uni);
         let accepted = ready!(self.accepted_uni.poll(cx, arrivals, prefix, critical));
-        Poll::Ready(accepted.map(|stream| self.recv_half(stream)).map_err(|lost| self.owner.ending.of(lost)))
+        Poll::Ready(accepted.map(|stream| self.recv_half(stream)).map_err(|lost| self.owner.0.ending.of(lost)))
     }
 
     fn poll_accept_bi(&mut self, cx: &mut Context<'_>) -> Poll<Result<BiStream<Self>, ConnectionError>> {
-        let Owner { quinn, is_web_transport, critical, .. } = &*self.owner;
+        let Shared { quinn, is_web_transport, critical, .. } = &*self.owner.0;
         let arrivals = || each(quinn, |quinn| async move { quinn.accept_bi().await });
         let prefix = is_web_transport.then_some(Direction::Bi);
         let (send, recv) =
-            ready!(self.accepted_bi.poll(cx, arrivals, prefix, critical)).map_err(|lost| self.owner.ending.of(lost))?;
-        Poll::Ready(Ok((self.send_half(send, Rank::CONTROL), self.recv_half(recv))))
+            ready!(self.accepted_bi.poll(cx, arrivals, prefix, critical)).map_err(|lost| self.owner.0.ending.of(lost))?;
+        if let Some(streams) = self.owner.0.bidi_streams.opened() {
+            self.owner.0.quinn.set_max_concurrent_bi_streams(streams.into());
+        }
+        Poll::Ready(Ok((self.send_half(send, Rank::CONTROL).of_peer(), self.recv_half(recv))))
     }
 
     fn max_datagram_size(&self) -> Option<usize> {
-        let prefix = if self.owner.is_web_transport { prefix::DATAGRAM.len() } else { 0 };
-        self.owner.quinn.max_datagram_size()?.checked_sub(prefix)
+        let prefix = if self.owner.0.is_web_transport { prefix::DATAGRAM.len() } else { 0 };
+        self.owner.0.quinn.max_datagram_size()?.checked_sub(prefix)
     }
 
     fn send_datagram(&mut self, payload: Bytes) -> bool {
-        let datagram = if self.owner.is_web_transport {
+        let datagram = if self.owner.0.is_web_transport {
             let mut datagram = BytesMut::with_capacity(prefix::DATAGRAM.len() + payload.len());
             datagram.extend_from_slice(&prefix::DATAGRAM);
             datagram.extend_from_slice(&payload);
@@ -160,15 +185,15 @@ impl transport::Connection for Connection {
             payload
         };
         // quinn makes room by dropping older datagrams; the session would rather lose the newest than be told nothing.
-        self.owner.quinn.datagram_send_buffer_space() >= datagram.len() && self.owner.quinn.send_datagram(datagram).is_ok()
+        self.owner.0.quinn.datagram_send_buffer_space() >= datagram.len() && self.owner.0.quinn.send_datagram(datagram).is_ok()
     }
 
     fn poll_recv_datagram(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, ConnectionError>> {
-        let quinn = &self.owner.quinn;
+        let quinn = &self.owner.0.quinn;
         loop {
             let datagram = ready!(self.datagrams.poll(cx, || each(quinn, |quinn| async move { quinn.read_datagram().await })))
-                .map_err(|lost| self.owner.ending.of(lost))?;
-            if !self.owner.is_web_transport {
+                .map_err(|lost| self.owner.0.ending.of(lost))?;
+            if !self.owner.0.is_web_transport {
                 return Poll::Ready(Ok(datagram));
             }
             if datagram.starts_with(&prefix::DATAGRAM) {
@@ -179,23 +204,23 @@ impl transport::Connection for Connection {
     }
 
     fn allow(&mut self, streams: u32, window: u32) {
-        let of_http3 = if self.owner.is_web_transport { HTTP3_STREAMS } else { 0 };
-        self.owner.quinn.set_max_concurrent_uni_streams(streams.saturating_add(of_http3).into());
-        self.owner.quinn.set_receive_window(window.into());
+        let of_http3 = if self.owner.0.is_web_transport { HTTP3_STREAMS } else { 0 };
+        self.owner.0.quinn.set_max_concurrent_uni_streams(streams.saturating_add(of_http3).into());
+        self.owner.0.quinn.set_receive_window(window.into());
     }
 
     fn close(&self, code: u32, reason: &str) {
-        self.owner.ending.close(code, reason);
+        self.owner.0.ending.close(code, reason);
     }
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<ConnectionError> {
-        let quinn = &self.owner.quinn;
+        let quinn = &self.owner.0.quinn;
         let lost = ready!(self.ended.poll(cx, || each(quinn, |quinn| async move { quinn.closed().await })));
-        Poll::Ready(self.owner.ending.of(lost))
+        Poll::Ready(self.owner.0.ending.of(lost))
     }
 
     fn stats(&self) -> ConnectionStats {
-        let stats = self.owner.quinn.stats();
+        let stats = self.owner.0.quinn.stats();
         let mut known = ConnectionStats::default();
         known.rtt = Some(stats.path.rtt);
         known.send_bitrate = bitrate(stats.path.cwnd, stats.path.rtt);
@@ -206,9 +231,12 @@ impl transport::Connection for Connection {
     }
 }
 
-impl Drop for Owner {
-    fn drop(&mut self) {
-        self.ending.close(0, "");
+impl Shared {
+    /// Lets more bytes wait for acknowledgement where the path holds more, fewer where it holds less.
+    fn make_room(&self, now: Instant) {
+        if let Some(window) = self.send_window.adapt(now, || self.quinn.stats().path.cwnd) {
+            self.quinn.set_send_window(window);
+        }
     }
 }
 
@@ -230,7 +258,7 @@ fn negotiated(quinn: &quinn::Connection) -> Option<Vec<u8>> {
 }
 
 /// Bits per second that `window` bytes a round trip make.
-fn bitrate(window: u64, rtt: std::time::Duration) -> Option<u64> {
+fn bitrate(window: u64, rtt: Duration) -> Option<u64> {
     let bits = u128::from(window) * 8 * 1_000_000;
     bits.checked_div(rtt.as_micros()).and_then(|rate| u64::try_from(rate).ok())
 }

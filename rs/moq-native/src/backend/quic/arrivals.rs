@@ -91,8 +91,10 @@ impl Critical {
 pub(super) struct Arrivals<A> {
     opened: Waiting<Result<A, quinn::ConnectionError>>,
     /// Streams whose prefix is on its way.
-    unread: FuturesUnordered<Pin<Box<dyn Future<Output = (A, Kind)> + Send + Sync>>>,
+    unread: FuturesUnordered<Unread<A>>,
 }
+
+type Unread<A> = Pin<Box<dyn Future<Output = (A, Kind)> + Send + Sync>>;
 
 impl<A: Arrival> Arrivals<A> {
     /// The next stream of the session. `prefixed`: whether streams have a prefix, and of which direction.

@@ -24,7 +24,7 @@ pub(super) struct Ending {
 #[derive(Debug)]
 enum Closer {
     Raw(quinn::Connection),
-    WebTransport(web_transport_quinn::Session),
+    WebTransport(Box<web_transport_quinn::Session>),
 }
 
 impl Ending {
@@ -33,7 +33,7 @@ impl Ending {
     }
 
     pub(super) fn web_transport(session: web_transport_quinn::Session) -> Self {
-        Self { closer: Closer::WebTransport(session), first: OnceLock::new() }
+        Self { closer: Closer::WebTransport(Box::new(session)), first: OnceLock::new() }
     }
 
     /// Closes the connection, unless it is over already. Over HTTP/3 the capsule is sent and the peer given a moment to

@@ -9,6 +9,7 @@ use std::{
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use moq_proto::close;
 use quinn::{ReadError, StoppedError, VarInt, WriteError};
 use web_transport_proto::{error_from_http3, error_to_http3};
 
-use super::ending::Ending;
+use super::Shared;
 
 /// Most chunks of one read.
 const BURST_CHUNKS: usize = 64;
@@ -29,7 +30,9 @@ pub struct SendStream {
     prefix: Bytes,
     state: State,
     acked: Option<Acked>,
-    ending: Arc<Ending>,
+    /// Whether the peer opened it, and it counts against what the peer may open.
+    is_peers: bool,
+    shared: Arc<Shared>,
 }
 
 type Acked = Pin<Box<dyn Future<Output = Result<Option<VarInt>, StoppedError>> + Send + Sync>>;
@@ -42,10 +45,16 @@ enum State {
 }
 
 impl SendStream {
-    pub(super) fn new(quinn: quinn::SendStream, rank: Rank, ending: Arc<Ending>) -> Self {
-        let mut stream = Self { quinn, prefix: Bytes::new(), state: State::Open, acked: None, ending };
+    pub(super) fn new(quinn: quinn::SendStream, rank: Rank, shared: Arc<Shared>) -> Self {
+        let mut stream = Self { quinn, prefix: Bytes::new(), state: State::Open, acked: None, is_peers: false, shared };
         transport::SendStream::set_rank(&mut stream, rank);
         stream
+    }
+
+    /// Counts as the peer's.
+    pub(super) fn of_peer(mut self) -> Self {
+        self.is_peers = true;
+        self
     }
 
     /// Puts `prefix` before whatever is written, at once if there is room.
@@ -87,9 +96,13 @@ impl SendStream {
 
 impl transport::SendStream for SendStream {
     fn try_write(&mut self, cx: &mut Context<'_>, chunks: &mut Chunks) -> Result<usize, StreamError> {
-        self.write(cx, chunks).map_err(|error| match error {
+        let written = self.write(cx, chunks);
+        if !chunks.is_empty() && written.is_ok() {
+            self.shared.make_room(Instant::now());
+        }
+        written.map_err(|error| match error {
             WriteError::Stopped(code) => StreamError::Stopped(from_wire(code)),
-            WriteError::ConnectionLost(lost) => self.ending.of(lost).into(),
+            WriteError::ConnectionLost(lost) => self.shared.ending.of(lost).into(),
             WriteError::ClosedStream | WriteError::ZeroRttRejected => StreamError::Closed,
         })
     }
@@ -133,7 +146,7 @@ impl transport::SendStream for SendStream {
         Poll::Ready(match result {
             Ok(None) => Ok(()),
             Ok(Some(code)) => Err(StreamError::Stopped(from_wire(code))),
-            Err(StoppedError::ConnectionLost(lost)) => Err(self.ending.of(lost).into()),
+            Err(StoppedError::ConnectionLost(lost)) => Err(self.shared.ending.of(lost).into()),
             Err(StoppedError::ZeroRttRejected) => Err(StreamError::Closed),
         })
     }
@@ -145,6 +158,9 @@ impl Drop for SendStream {
         if self.state == State::Open {
             let _ = self.quinn.reset(to_wire(close::stream::CANCELLED.get()));
         }
+        if self.is_peers {
+            self.shared.bidi_streams.closed();
+        }
     }
 }
 
@@ -153,12 +169,12 @@ pub struct RecvStream {
     quinn: quinn::RecvStream,
     /// Finished, reset or stopped: nothing more to read, and nobody to tell.
     is_over: bool,
-    ending: Arc<Ending>,
+    shared: Arc<Shared>,
 }
 
 impl RecvStream {
-    pub(super) fn new(quinn: quinn::RecvStream, ending: Arc<Ending>) -> Self {
-        Self { quinn, is_over: false, ending }
+    pub(super) fn new(quinn: quinn::RecvStream, shared: Arc<Shared>) -> Self {
+        Self { quinn, is_over: false, shared }
     }
 }
 
@@ -177,7 +193,7 @@ impl transport::RecvStream for RecvStream {
             Ok(Some(_)) => return Poll::Ready(Ok(true)),
             Ok(None) => Ok(false),
             Err(ReadError::Reset(code)) => Err(StreamError::Reset(from_wire(code))),
-            Err(ReadError::ConnectionLost(lost)) => Err(self.ending.of(lost).into()),
+            Err(ReadError::ConnectionLost(lost)) => Err(self.shared.ending.of(lost).into()),
             Err(ReadError::ClosedStream | ReadError::IllegalOrderedRead | ReadError::ZeroRttRejected) => Err(StreamError::Closed),
         };
         self.is_over = true;
