@@ -1,6 +1,10 @@
 //! What readers are told.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    thread,
+    time::Instant,
+};
 
 use proptest::{collection::vec, prelude::*, sample::select};
 
@@ -257,6 +261,49 @@ impl Held {
             }
         }
     }
+}
+
+#[test]
+fn nothing_is_missed_between_threads() {
+    const ROUNDS: u64 = 3000;
+    let origin = Origin::with_limits(hop(HERE), Limits { changes: 16, ..Limits::default() });
+    thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                let (mut feed, mut held) = (viewer(&origin).announced(&Path::root(), false), Held::default());
+                scope.spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                    while !(0..2).all(|name| held.routes.contains_key(&path(&format!("done/{name}")))) {
+                        held.apply(runtime.block_on(feed.next()).into_iter().collect());
+                    }
+                    held.apply(told(&mut feed));
+                    held.routes
+                })
+            })
+            .collect();
+        let writers: Vec<_> = (0..2)
+            .map(|name| {
+                let producer = publisher(&origin);
+                scope.spawn(move || {
+                    let mut kept = VecDeque::new();
+                    for round in 0..ROUNDS {
+                        kept.push_back(publish(&producer, &format!("room/{}", round % 7), route(&[10 + round % 3])));
+                        if kept.len() > 5 {
+                            kept.pop_front();
+                        }
+                    }
+                    kept.push_back(publish(&producer, &format!("done/{name}"), route(&[10])));
+                    kept
+                })
+            })
+            .collect();
+        let kept: Vec<_> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
+        let now = Held::of(viewer(&origin).announced(&Path::root(), false).initial()).routes;
+        for reader in readers {
+            assert_eq!(reader.join().unwrap(), now);
+        }
+        drop(kept);
+    });
 }
 
 #[derive(Clone, Debug)]
