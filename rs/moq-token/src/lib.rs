@@ -1,7 +1,7 @@
 //! Keys, claims and permissions: who may publish and subscribe where.
 //!
 //! A [`Key`] signs [`Claims`] into a token; a [`Verifier`] tells good tokens from all others; a [`Grant`] is what a good one
-//! allows, at the path a session asks for. Pure but for [`file`], and without a clock: the time of day is handed in.
+//! allows, at the path a session asks for. Pure but for [`mod@file`], and without a clock: the time of day is handed in.
 //! Signatures, keys and randomness are aws-lc's, through `jsonwebtoken`.
 
 mod algorithm;

@@ -72,8 +72,8 @@ fn base64(algorithm: Algorithm, token: &str, forgeries: &mut Forgeries) {
     let other = |text: &str| text.replace('-', "+").replace('_', "/");
     for (what, token) in [
         ("plus and slash", format!("{header}.{claims}+/.{signature}")),
-        ("another alphabet and padding", format!("{}.{}.{}=", other(header), other(claims), other(signature))),
-        ("a character short", format!("{header}.{claims}.{rest}")),
+        ("another alphabet and padding", format!("{}=.{}=.{}=", other(header), other(claims), other(signature))),
+        ("a character short", format!("{}.{claims}.{signature}", &header[1..])),
         ("a character long", format!("{token}-")),
         ("lower case", token.to_lowercase()),
         ("upper case", token.to_uppercase()),

@@ -250,3 +250,21 @@ fn a_refusal_has_a_code_of_the_list() {
 
     assert_eq!(refusals.map(|refused| refused.code()), Refused::CODES);
 }
+
+#[test]
+fn a_token_may_be_as_long_as_a_request_line_allows() {
+    let key = key(Algorithm::HS256, "k1");
+    let header = crate::Header { algorithm: Algorithm::HS256, key: None };
+    // Three bytes more make four characters more.
+    let token = |size: usize| {
+        let claims = Claims { subject: Some("x".repeat(size)), ..claims() };
+        let message = crate::token::message(&header, &claims);
+        format!("{message}.{}", key.signature(message.as_bytes()).unwrap())
+    };
+    let size = (5900..6100).find(|size| token(*size).len() >= crate::TOKEN_BYTES_MAX).unwrap();
+    let longest = token(size);
+
+    assert_eq!(longest.len(), crate::TOKEN_BYTES_MAX);
+    assert_eq!(verdict(&verifier([key.clone()]), &longest, NOW), "good");
+    assert_eq!(verdict(&verifier([key.clone()]), &token(size + 3), NOW), "too-long");
+}
