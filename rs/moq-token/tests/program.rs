@@ -2,52 +2,52 @@
 
 #![allow(clippy::unwrap_used, reason = "a step that fails fails the test")]
 
-mod bench;
+mod shell;
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use moq_token::{Algorithm, Key, KeySet, Policy, Revoked, Verifier};
 
-use crate::bench::Bench;
+use crate::shell::Shell;
 
 /// A time that guides took for the future, and one that is.
 const PAST: (&str, &str) = ("1735689600", "4102444800");
 
 #[test]
 fn a_cluster_token_as_the_relay_guide_makes_it() {
-    let bench = Bench::new("relay-setup");
-    bench.run("moq-token --key secret.jwk generate").succeeds();
+    let shell = Shell::new("relay-setup");
+    shell.run("moq-token --key secret.jwk generate").succeeds();
 
-    bench.run(include_str!("commands/relay-setup.sh")).succeeds();
+    shell.run(include_str!("commands/relay-setup.sh")).succeeds();
 
-    let claims = bench.run("moq-token --key secret.jwk verify < cluster.jwt").json();
+    let claims = shell.run("moq-token --key secret.jwk verify < cluster.jwt").json();
     assert_eq!((&claims["root"], &claims["cluster"]), (&"".into(), &true.into()));
     assert_eq!((&claims["put"], &claims["get"]), (&vec![""].into(), &vec![""].into()));
 }
 
 #[test]
 fn secrets_as_the_deployment_guide_makes_them() {
-    let bench = Bench::new("deployment");
+    let shell = Shell::new("deployment");
 
-    let output = bench.run(include_str!("commands/deployment.sh")).succeeds();
+    let output = shell.run(include_str!("commands/deployment.sh")).succeeds();
 
     assert_eq!(output, "", "nothing on standard output but what was redirected");
-    assert_eq!(bench.mode("secrets/root.jwk"), 0o600);
-    let cluster = bench.run("moq-token --key secrets/root.jwk verify < secrets/cluster.jwt").json();
+    assert_eq!(shell.mode("secrets/root.jwk"), 0o600);
+    let cluster = shell.run("moq-token --key secrets/root.jwk verify < secrets/cluster.jwt").json();
     assert_eq!((&cluster["cluster"], &cluster["put"]), (&true.into(), &vec![""].into()));
-    let demo = bench.run("moq-token --key secrets/root.jwk verify < secrets/demo-pub.jwt").json();
+    let demo = shell.run("moq-token --key secrets/root.jwk verify < secrets/demo-pub.jwt").json();
     assert_eq!((&demo["root"], &demo["put"], demo.get("get")), (&"demo".into(), &vec![""].into(), None));
 }
 
 #[test]
 fn a_users_token_as_the_deployment_guide_makes_it() {
-    let bench = Bench::new("deployment-example");
+    let shell = Shell::new("deployment-example");
 
-    bench.run(&include_str!("commands/deployment-example.sh").replace(PAST.0, PAST.1)).succeeds();
+    shell.run(&include_str!("commands/deployment-example.sh").replace(PAST.0, PAST.1)).succeeds();
 
-    let claims = bench.run("moq-token verify --key root.jwk < alice.jwt").json();
+    let claims = shell.run("moq-token verify --key root.jwk < alice.jwt").json();
     assert_eq!(claims["exp"].to_string(), PAST.1);
-    let answer = bench
+    let answer = shell
         .run("moq-token --key root.jwk explain --url https://relay.example.com/rooms/meeting-123?jwt=$(cat alice.jwt)")
         .json();
     assert_eq!((&answer["publish"], &answer["subscribe"]), (&vec!["alice"].into(), &vec![""].into()));
@@ -55,24 +55,24 @@ fn a_users_token_as_the_deployment_guide_makes_it() {
 
 #[test]
 fn a_time_that_is_past_is_refused_with_what_was_understood() {
-    let bench = Bench::new("past");
-    bench.run("moq-token --key root.jwk generate").succeeds();
+    let shell = Shell::new("past");
+    shell.run("moq-token --key root.jwk generate").succeeds();
 
     for (time, understood) in [(PAST.0, "2025-01-01T00:00:00Z"), ("3600", "1970-01-01T01:00:00Z")] {
-        let error = bench.run(&format!("moq-token --key root.jwk sign --publish '' --expires {time}")).fails(1);
+        let error = shell.run(&format!("moq-token --key root.jwk sign --publish '' --expires {time}")).fails(1);
         assert!(error.contains(understood) && error.contains("--expires 1h"), "{error}");
     }
 }
 
 #[test]
 fn a_key_redirected_into_itself_survives() {
-    let bench = Bench::new("readme");
+    let shell = Shell::new("readme");
 
-    bench.run(include_str!("commands/readme.sh")).succeeds();
+    shell.run(include_str!("commands/readme.sh")).succeeds();
 
     for name in ["secrets/root.jwk", "secrets/again.jwk"] {
-        Key::from_text(&bench.read(name)).unwrap();
-        assert_eq!(bench.mode(name), 0o600);
+        Key::from_text(&shell.read(name)).unwrap();
+        assert_eq!(shell.mode(name), 0o600);
     }
 }
 
@@ -91,6 +91,7 @@ const FORMS: &[&str] = &[
     "moq-token generate --id new --out-dir .",
     "mkdir p; moq-token generate --algorithm ES384 --id new --out-dir . --public-dir p; test -f p/new.jwk",
     "moq-token generate --root '' --out new.jwk",
+    "moq-token generate --root demo --out new.jwk",
     "moq-token generate --root demo --publish alice --publish bob --subscribe '' --out new.jwk",
     "moq-token generate --root demo --publish alice bob --subscribe '' --out new.jwk",
     "moq-token generate --base64 > new.jwk",
@@ -136,18 +137,18 @@ const FORMS: &[&str] = &[
 #[test]
 fn every_form_of_the_command_line_works() {
     for (index, form) in FORMS.iter().enumerate() {
-        let bench = Bench::new(&format!("form-{index}"));
-        bench.prepare();
+        let shell = Shell::new(&format!("form-{index}"));
+        shell.prepare();
 
-        bench.run(form).succeeds();
+        shell.run(form).succeeds();
 
-        if bench.exists("new.jwk") {
-            Key::from_text(&bench.read("new.jwk")).unwrap_or_else(|error| panic!("{form}: {error}"));
+        if shell.exists("new.jwk") {
+            Key::from_text(&shell.read("new.jwk")).unwrap_or_else(|error| panic!("{form}: {error}"));
         }
-        if bench.exists("new.jwt") {
-            let keys = ["root.jwk", "p.jwk"].map(|name| Key::from_text(&bench.read(name)).unwrap());
+        if shell.exists("new.jwt") {
+            let keys = ["root.jwk", "p.jwk"].map(|name| Key::from_text(&shell.read(name)).unwrap());
             let verifier = Verifier::new(KeySet::try_from_iter(keys).unwrap(), Policy::default(), Revoked::default());
-            let token = bench.read("new.jwt");
+            let token = shell.read("new.jwt");
             let verdict = verifier.verify(token.trim_end(), std::time::SystemTime::now());
             verdict.unwrap_or_else(|error| panic!("{form}: {error}"));
             assert!(token.ends_with('\n') && token.lines().count() == 1, "{form}");
@@ -168,7 +169,6 @@ const MISTAKES: &[(&str, i32, &str)] = &[
     ("moq-token generate --key a.jwk --out b.jwk", 2, "--key already says"),
     ("moq-token generate --out a.jwk --out-dir .", 2, "cannot be used with"),
     ("moq-token generate --algorithm ES256 --public -", 2, "both halves"),
-    ("moq-token generate --root demo --out a.jwk", 2, "--root limits"),
     ("moq-token generate --public a.jwk --out b.jwk; status=$?; test ! -e b.jwk || exit 9; exit $status", 2, "no public half"),
     ("moq-token sign --key root.jwk --publish '' --expires soon", 2, "not a time"),
     ("moq-token sign --key root.jwk --publish '' --expires 1735689600000", 2, "milliseconds"),
@@ -200,26 +200,26 @@ const MISTAKES: &[(&str, i32, &str)] = &[
 
 #[test]
 fn every_mistake_is_told_with_its_status() {
-    let bench = Bench::new("mistakes");
-    bench.prepare();
-    bench.run("moq-token generate --algorithm EdDSA --out e.jwk --public public.jwk").succeeds();
-    bench.run("moq-token generate --root demo --subscribe '' --out scoped.jwk").succeeds();
-    bench.run("moq-token generate --out other.jwk").succeeds();
-    let before = bench.read("root.jwk");
+    let shell = Shell::new("mistakes");
+    shell.prepare();
+    shell.run("moq-token generate --algorithm EdDSA --out e.jwk --public public.jwk").succeeds();
+    shell.run("moq-token generate --root demo --subscribe '' --out scoped.jwk").succeeds();
+    shell.run("moq-token generate --out other.jwk").succeeds();
+    let before = shell.read("root.jwk");
 
     for (command, status, words) in MISTAKES {
-        let error = bench.run(command).fails(*status);
+        let error = shell.run(command).fails(*status);
         assert!(error.contains(words), "{command}: {error}");
     }
-    assert_eq!(bench.read("root.jwk"), before);
+    assert_eq!(shell.read("root.jwk"), before);
 }
 
 #[test]
 fn what_is_refused_prints_nothing_that_could_be_taken_for_claims() {
-    let bench = Bench::new("refused");
-    bench.prepare();
+    let shell = Shell::new("refused");
+    shell.prepare();
 
-    let refused = bench.run("moq-token verify --key p.jwk < alice.jwt");
+    let refused = shell.run("moq-token verify --key p.jwk < alice.jwt");
 
     assert_eq!((refused.status, refused.stdout.as_str()), (1, ""));
 }
@@ -227,9 +227,9 @@ fn what_is_refused_prints_nothing_that_could_be_taken_for_claims() {
 #[test]
 fn no_secret_is_printed_but_where_it_was_asked_for() {
     for algorithm in Algorithm::ALL {
-        let bench = Bench::new(&format!("secret-{algorithm}"));
-        let made = bench.run(&format!("moq-token --key k.jwk generate --algorithm {algorithm}"));
-        let key: serde_json::Value = serde_json::from_str(&Key::from_text(&bench.read("k.jwk")).unwrap().to_json()).unwrap();
+        let shell = Shell::new(&format!("secret-{algorithm}"));
+        let made = shell.run(&format!("moq-token --key k.jwk generate --algorithm {algorithm}"));
+        let key: serde_json::Value = serde_json::from_str(&Key::from_text(&shell.read("k.jwk")).unwrap().to_json()).unwrap();
         let secrets: Vec<_> = ["k", "d", "p", "q", "dp", "dq", "qi"].iter().filter_map(|name| key[name].as_str()).collect();
         assert!(!secrets.is_empty());
 
@@ -244,28 +244,28 @@ fn no_secret_is_printed_but_where_it_was_asked_for() {
             "sed 's/a/%/g' k.jwk > broken.jwk; moq-token sign --key broken.jwk --publish ''",
             "cp k.jwk k.txt; moq-token verify --key k.jwk < k.txt",
         ] {
-            let output = bench.run(command);
+            let output = shell.run(command);
             said += &(output.stdout + &output.stderr);
         }
 
         assert_eq!(made.stdout, "");
-        let text = bench.read("k.jwk");
+        let text = shell.read("k.jwk");
         assert!(secrets.iter().all(|secret| !said.contains(secret)) && !said.contains(text.trim()), "{algorithm}: {said}");
     }
 }
 
 #[test]
 fn private_files_are_their_owners_and_public_ones_are_not() {
-    let bench = Bench::new("modes");
-    bench.run("umask 022; moq-token generate --algorithm ES256 --out p.jwk --public public.jwk").succeeds();
-    bench.run("umask 022; moq-token set p.jwk --out keys.json").succeeds();
-    bench.run("umask 022; moq-token set p.jwk --private --out secret-keys.json").succeeds();
+    let shell = Shell::new("modes");
+    shell.run("umask 022; moq-token generate --algorithm ES256 --out p.jwk --public public.jwk").succeeds();
+    shell.run("umask 022; moq-token set p.jwk --out keys.json").succeeds();
+    shell.run("umask 022; moq-token set p.jwk --private --out secret-keys.json").succeeds();
 
-    let modes = ["p.jwk", "public.jwk", "keys.json", "secret-keys.json"].map(|name| bench.mode(name));
+    let modes = ["p.jwk", "public.jwk", "keys.json", "secret-keys.json"].map(|name| shell.mode(name));
     assert_eq!(modes, [0o600, 0o644, 0o644, 0o600]);
 
-    fs::set_permissions(bench.path("p.jwk"), fs::Permissions::from_mode(0o644)).unwrap();
-    let warned = bench.run("moq-token sign --key p.jwk --publish ''");
+    fs::set_permissions(shell.path("p.jwk"), fs::Permissions::from_mode(0o644)).unwrap();
+    let warned = shell.run("moq-token sign --key p.jwk --publish ''");
     assert!(warned.status == 0 && warned.stderr.contains("others can read"), "{}", warned.stderr);
 }
 
@@ -273,19 +273,19 @@ fn private_files_are_their_owners_and_public_ones_are_not() {
 fn every_algorithm_signs_and_verifies_through_files() {
     for algorithm in Algorithm::ALL {
         for json in ["", "--json"] {
-            let bench = Bench::new(&format!("files-{algorithm}{json}"));
-            bench.run(&format!("moq-token generate --algorithm {algorithm} {json} --out k.jwk")).succeeds();
-            bench.run("moq-token sign --key k.jwk --root demo --subscribe '' --expires 1h > k.jwt").succeeds();
-            assert_eq!(bench.read("k.jwk").starts_with('{'), !json.is_empty());
+            let shell = Shell::new(&format!("files-{algorithm}{json}"));
+            shell.run(&format!("moq-token generate --algorithm {algorithm} {json} --out k.jwk")).succeeds();
+            shell.run("moq-token sign --key k.jwk --root demo --subscribe '' --expires 1h > k.jwt").succeeds();
+            assert_eq!(shell.read("k.jwk").starts_with('{'), !json.is_empty());
 
             let key = match algorithm.name().starts_with("HS") {
                 true => "k.jwk",
                 false => {
-                    bench.run(&format!("moq-token public --key k.jwk {json} --out public.jwk")).succeeds();
+                    shell.run(&format!("moq-token public --key k.jwk {json} --out public.jwk")).succeeds();
                     "public.jwk"
                 }
             };
-            let claims = bench.run(&format!("moq-token verify --key {key} < k.jwt")).json();
+            let claims = shell.run(&format!("moq-token verify --key {key} < k.jwt")).json();
             assert_eq!(claims["root"], "demo", "{algorithm} {json}");
         }
     }

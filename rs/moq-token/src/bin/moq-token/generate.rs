@@ -97,7 +97,7 @@ impl Options {
         let root = path(&self.root)?;
         if self.publish.is_empty() && self.subscribe.is_empty() {
             if !root.is_root() {
-                return Err(Usage::new("--root limits the key only together with --publish or --subscribe").into());
+                eprintln!("warning: --root alone does not limit the key; add --publish or --subscribe");
             }
             return Ok(None);
         }

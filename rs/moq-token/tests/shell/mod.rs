@@ -13,7 +13,7 @@ const NAMES: [&str; 2] = ["moq-token", "moq-token-cli"];
 /// `cargo run --bin moq-token -- …`, without building it once more.
 const CARGO: &str = "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec moq-token \"$@\"\n";
 
-pub(crate) struct Bench {
+pub(crate) struct Shell {
     folder: PathBuf,
     programs: PathBuf,
 }
@@ -26,7 +26,7 @@ pub(crate) struct Ended {
     pub(crate) stderr: String,
 }
 
-impl Bench {
+impl Shell {
     pub(crate) fn new(test: &str) -> Self {
         let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("program-{test}"));
         let _ = fs::remove_dir_all(&base);
@@ -50,8 +50,8 @@ impl Bench {
 
     pub(crate) fn run(&self, command: &str) -> Ended {
         let path = format!("{}:{}", self.programs.display(), std::env::var("PATH").unwrap_or_default());
-        let mut shell = Command::new("sh");
-        let output = shell.args(["-euc", command]).current_dir(&self.folder).env("PATH", path).output().unwrap();
+        let mut command_line = Command::new("sh");
+        let output = command_line.args(["-euc", command]).current_dir(&self.folder).env("PATH", path).output().unwrap();
         Ended {
             command: command.to_owned(),
             status: output.status.code().unwrap_or(-1),
@@ -77,7 +77,7 @@ impl Bench {
     }
 }
 
-impl Drop for Bench {
+impl Drop for Shell {
     fn drop(&mut self) {
         // What a failed test made is left to look at.
         if !std::thread::panicking() {
