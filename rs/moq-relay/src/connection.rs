@@ -22,7 +22,7 @@ use moq_lite::{
     session::{self, Limits, Roles, Session, fanout},
     stats::Stats,
 };
-use moq_native::{AnyConnection, HandshakeError, Incoming, backend::qmux};
+use moq_native::{AnyConnection, HandshakeError, Incoming, Transport, backend::qmux};
 use moq_proto::{HopId, Version, close};
 use moq_token::Grant;
 use tokio::time::{Instant, timeout_at};
@@ -79,7 +79,7 @@ pub(crate) async fn over_quic(hub: Hub, fanout: fanout::Handle<AnyConnection>, i
 
 /// Serves a peer that came over WebSocket and was authorized with its request, to its end.
 pub(crate) async fn over_websocket(hub: Hub, fanout: fanout::Handle<AnyConnection>, upgrade: web::Upgrade) {
-    let span = info_span!("conn", id = next_id(), transport = "websocket", peer = %upgrade.peer);
+    let span = info_span!("conn", id = next_id(), transport = %Transport::WebSocket, peer = %upgrade.peer);
     let deadline = Instant::now() + hub.setup_timeout;
     let admission = admit_websocket(hub.clone(), upgrade);
     serve(hub, fanout, deadline, admission).instrument(span).await;
@@ -153,7 +153,7 @@ async fn converse(hub: Hub, fanout: fanout::Handle<AnyConnection>, session: Sess
     let (hop, budget, limits, stats) = (hub.hop, hub.budget, hub.limits, hub.stats);
     let roles = Roles { hop, inbound, outbound, fanout: Some(fanout), budget, limits, stats };
 
-    let closer = session.closer();
+    let (closer, opened) = (session.closer(), Instant::now());
     let mut running = std::pin::pin!(session.run(roles));
     let ended = tokio::select! {
         ended = &mut running => ended,
@@ -162,9 +162,10 @@ async fn converse(hub: Hub, fanout: fanout::Handle<AnyConnection>, session: Sess
             running.await
         }
     };
+    let lasted = opened.elapsed();
     match ended {
-        Ok(()) => info!("session closed"),
-        Err(error) => info!(%error, "session closed"),
+        Ok(()) => info!(?lasted, "session closed"),
+        Err(error) => info!(?lasted, %error, "session closed"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `GET /announced/<prefix>`: the paths on air, one a line, as a subscriber at that prefix would see them.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     extract::State,
@@ -47,11 +47,21 @@ fn list(site: &Site, uri: &Uri) -> Response {
     let paths: Vec<Path> = on_air.by_ref().take(ENTRIES_MAX).collect();
     let is_truncated = on_air.next().is_some();
 
-    let mut response = paths.iter().map(Path::as_str).collect::<Vec<_>>().join("\n").into_response();
+    let mut response = paths.iter().map(line).collect::<Vec<_>>().join("\n").into_response();
     if is_truncated {
         response.headers_mut().insert(TRUNCATED, HeaderValue::from_static("true"));
     }
     response
+}
+
+/// The path as one line: a publisher that puts a line break into a name fakes no other.
+fn line(path: &Path) -> Cow<'_, str> {
+    let path = path.as_str();
+    if !path.contains(char::is_control) {
+        return path.into();
+    }
+    let escaped = path.chars().map(|c| if c.is_control() { c.escape_unicode().to_string() } else { c.to_string() });
+    escaped.collect::<String>().into()
 }
 
 #[cfg(test)]
@@ -124,6 +134,13 @@ mod tests {
 
         assert_eq!(answer(&site, "/announced").await.2, "demo/a");
         assert_eq!(answer(&site, "/announced/news").await, (StatusCode::UNAUTHORIZED, false, String::new()));
+    }
+
+    #[tokio::test]
+    async fn a_path_is_one_line_whatever_is_in_it() {
+        let (site, _on_air) = site("", ["demo\nnews".into()]);
+
+        assert_eq!(answer(&site, "/announced").await.2, "demo\\u{a}news");
     }
 
     #[tokio::test]

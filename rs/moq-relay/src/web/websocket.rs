@@ -16,7 +16,6 @@ use moq_native::backend::qmux::{self, NoCommonProtocol};
 use moq_native::tungstenite::handshake::derive_accept_key;
 use moq_token::Grant;
 use tokio::sync::mpsc;
-use tracing::debug;
 
 use super::{Peer, Site};
 use crate::{auth, listener::Arrivals};
@@ -96,7 +95,6 @@ fn accept(site: &Site, sessions: &mpsc::Sender<Upgrade>, request: &mut Request) 
 
     let socket = hyper::upgrade::on(&mut *request);
     let response = switching(&key, protocol.as_deref());
-    debug!(%peer, ?protocol, root = %grant.root, "websocket upgrade");
     sessions.try_send(Upgrade { socket, protocol, grant, peer }).map_err(|_| Refusal::Full)?;
     Ok(response)
 }
