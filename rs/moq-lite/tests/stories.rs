@@ -12,7 +12,7 @@ use moq_lite::{
         pair::{self, Pair, Published, Relay, each_version, story},
     },
 };
-use moq_proto::{CloseCode, Version, close};
+use moq_proto::{CloseCode, Timestamp, Version, close};
 use tokio::time::{sleep, timeout};
 
 const SOON: Duration = Duration::from_secs(5);
@@ -382,6 +382,35 @@ async fn a_group_can_be_fetched_from_the_cache_and_from_its_publisher() {
         let again = timeout(SOON, track.fetch(1)).await.expect("an answer in time").unwrap();
         assert_eq!(timeout(SOON, again.frames()).await.unwrap().len(), 3, "{version}: from the cache");
         assert_eq!(relay.stats.counters().received_bytes.load(Relaxed), before, "{version}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn datagrams_stay_datagrams_where_both_ends_have_them() {
+    each_version(async |version| {
+        let relay = Relay::new();
+        let (publisher, viewer) = (relay.join(version).await, relay.join(version).await);
+        let (_room, audio) = room(&publisher);
+        let track = viewer.consume("room/alice").await.track("video").await.unwrap();
+        let mut groups = track.subscribe(demand::Ask { max_age: Some(SOON), ..live() });
+        until("wanted", || audio.demand().is_some()).await;
+        let (up, down) = (publisher.connection.opened_uni(), relay.stats.counters().sent_groups.load(Relaxed));
+
+        let now = tokio::time::Instant::now().into_std();
+        let time = Timestamp::try_from(40).unwrap();
+        audio.datagram(7, time, "opus".into(), now).unwrap();
+        if version >= Version::Lite05 {
+            let mut group = timeout(SOON, groups.next()).await.unwrap().unwrap();
+            assert_eq!(group.sequence(), 7, "{version}");
+            let frame = group.next_frame().await.unwrap().unwrap();
+            assert_eq!((frame.timestamp, frame.payload), (time, "opus".into()), "{version}");
+        }
+        audio.datagram(8, time, vec![0; 5000].into(), now).unwrap();
+        audio.create_group(9).unwrap().write_all(["stream"]);
+        assert_eq!(next(&mut groups).await, (9, vec!["stream".into()]), "{version}: too large to go on, and no stream instead");
+        assert_eq!(publisher.connection.opened_uni() - up, 1, "{version}");
+        assert_eq!(relay.stats.counters().sent_groups.load(Relaxed) - down, 1, "{version}");
     })
     .await;
 }

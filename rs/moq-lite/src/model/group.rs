@@ -6,7 +6,10 @@
 mod consumer;
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -36,6 +39,8 @@ pub(crate) struct Group {
     arrival: u64,
     /// When it came, counted from the track's beginning.
     arrived: Duration,
+    /// Whether it came in a datagram, and goes on in one.
+    datagram: AtomicBool,
     feed: Arc<Feed>,
     extent: Arc<Extent>,
     charge: Arc<Charge>,
@@ -58,11 +63,17 @@ impl Group {
             sequence,
             arrival,
             arrived: feed.clock.elapsed(),
+            datagram: AtomicBool::new(false),
             feed,
             extent: Arc::new(Extent::new()),
             charge: Arc::new(account.charge(this.clone())),
             state: Lock::default(),
         })
+    }
+
+    /// Says that it came in a datagram; before anybody sees it.
+    pub(crate) fn note_datagram(&self) {
+        self.datagram.store(true, Ordering::Relaxed);
     }
 
     /// Charges the budget for the group itself. Not to be called under any lock.

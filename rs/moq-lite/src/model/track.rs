@@ -4,6 +4,7 @@
 //! allows, and the budget has room. It never waits and knows no time but what it is told. There is one for each path and
 //! first hop: a publisher that was restarted makes a new one. Spec: moq-lite-05, "Track" and "SUBSCRIBE".
 
+mod edge;
 mod fetch;
 mod groups;
 mod readers;
@@ -24,23 +25,23 @@ use std::{
 use bytes::Bytes;
 use moq_proto::{CloseCode, Timescale, Timestamp, close};
 
-use self::{
-    fetch::Fetches,
-    groups::{Groups, Keeping},
-    readers::Readers,
-};
 pub use self::{
+    edge::Edge,
     fetch::{FETCHES_MAX, Fetch, FetchError, Fetcher, Wanted},
     groups::{FETCHED_MAX, GROUPS_MAX},
     request::Request,
     subscription::Subscription,
+};
+use self::{
+    fetch::Fetches,
+    groups::{Groups, Keeping},
+    readers::Readers,
 };
 use super::{
     bell::{Bell, Ringer, Token},
     cache::Account,
     clock::Clock,
     demand::{Ask, Demand},
-    expiry::Timeline,
     group::{self, Group},
     lock::Lock,
     subgroup::Feed,
@@ -117,11 +118,14 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     /// Takes in a group; without a sequence, the one after the newest.
-    fn create(&self, sequence: Option<u64>) -> Result<Arc<Group>, TrackError> {
+    fn create(&self, sequence: Option<u64>, datagram: bool) -> Result<Arc<Group>, TrackError> {
         let mut groups = self.groups.lock();
         let sequence = sequence.unwrap_or(groups.next_sequence());
         groups.check(sequence)?;
         let group = Group::new(sequence, groups.arrived() + 1, self.feed.clone(), &self.account);
+        if datagram {
+            group.note_datagram();
+        }
         groups.insert(group.clone());
         self.settle(groups, &group)?;
         self.feed.tower.ring();
@@ -242,7 +246,7 @@ impl Producer {
 
     /// The group after the newest. On a track that takes no more of them, one that nobody will read.
     pub fn append_group(&self) -> group::Producer {
-        let group = self.shared.create(None).unwrap_or_else(|_| {
+        let group = self.shared.create(None, false).unwrap_or_else(|_| {
             let shared = &self.shared;
             Group::new(0, 0, shared.feed.clone(), &shared.account)
         });
@@ -255,7 +259,7 @@ impl Producer {
     /// When it is here already, is older than what is kept, or lies beyond the track's end; when the track was aborted; when
     /// the cache has no room.
     pub fn create_group(&self, sequence: u64) -> Result<group::Producer, TrackError> {
-        self.shared.create(Some(sequence)).map(group::Producer::new)
+        self.shared.create(Some(sequence), false).map(group::Producer::new)
     }
 
     /// A group of one frame that came in one datagram. What cannot be kept is dropped, as datagrams are.
@@ -264,7 +268,7 @@ impl Producer {
     /// As [`create_group`](Self::create_group).
     pub fn datagram(&self, sequence: u64, timestamp: Timestamp, payload: Bytes, now: Instant) -> Result<(), TrackError> {
         self.tell(now);
-        let mut group = self.create_group(sequence)?;
+        let mut group = group::Producer::new(self.shared.create(Some(sequence), true)?);
         if group.write_frame(payload, Some(timestamp)).is_ok() {
             group.finish();
         }
@@ -448,7 +452,7 @@ impl Consumer {
 
     /// How far the track's groups lie behind its live edge.
     pub fn edge(&self) -> Edge {
-        Edge { shared: self.shared.clone() }
+        Edge::new(self.shared.clone())
     }
 
     /// How the track ended: no group at or above this sequence will exist, or it was aborted. `None`: it goes on. Groups
@@ -477,18 +481,6 @@ impl Consumer {
     /// Whether the track has been unused for as long as it lingers.
     pub(super) fn is_unused(&self) -> bool {
         self.shared.readers.lock().is_unused()
-    }
-}
-
-/// How far a track's groups lie behind its live edge, now and whenever it is asked.
-#[derive(Clone, Debug)]
-pub struct Edge {
-    shared: Arc<Shared>,
-}
-
-impl Timeline for Edge {
-    fn behind(&self, sequence: u64) -> Option<Duration> {
-        self.shared.groups.lock().behind(sequence, self.shared.info.timescale)
     }
 }
 

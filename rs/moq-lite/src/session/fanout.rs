@@ -22,10 +22,7 @@ use slab::Slab;
 use tokio::time::Sleep;
 use tracing::error;
 
-use super::{
-    shared::now,
-    viewer::{Outcome, Viewer},
-};
+use super::{report::Outcome, shared::now, viewer::Viewer};
 use crate::{
     model::{
         bell::{Bell, Ringer, Token},

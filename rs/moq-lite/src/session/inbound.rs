@@ -11,6 +11,7 @@ use bytes::Bytes;
 use moq_proto::{CloseCode, VarInt, close};
 
 use super::{
+    Error,
     error::Failure,
     shared::{Shared, in_time, now},
     stream::Receiver,
@@ -67,6 +68,22 @@ impl Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         self.feeds.borrow_mut().remove(&self.id);
+    }
+}
+
+/// Takes in the datagrams of a session. What belongs to nothing or makes no sense is dropped.
+pub(super) async fn datagrams<C: Connection>(shared: Rc<Shared<C>>) -> Result<(), Error> {
+    let Some(layout) = &shared.dialect.datagram else { return Ok(()) };
+    let mut connection = shared.connection.clone();
+    loop {
+        let payload = poll_fn(|cx| connection.poll_recv_datagram(cx)).await?;
+        let Ok(datagram) = layout.decode(&payload) else { continue };
+        let feeds = shared.subscriptions.feeds.borrow();
+        if let Some(feed) = feeds.get(&datagram.subscribe.get()) {
+            feed.groups.set(feed.groups.get() + 1);
+            count(&shared.stats.counters().received_bytes, payload.len() as u64);
+            let _ = feed.track.datagram(datagram.sequence.get(), datagram.timestamp, datagram.payload, now());
+        }
     }
 }
 
@@ -140,7 +157,8 @@ fn ending(error: &StreamError) -> CloseCode {
 fn refusal(error: &AppendError) -> CloseCode {
     match error {
         AppendError::FrameTooLarge { .. } => close::stream::FRAME_TOO_LARGE,
-        AppendError::GroupTooLarge { .. } => close::stream::GROUP_TOO_LARGE,
+        AppendError::GroupTooLarge { .. } | AppendError::TooManyFrames { .. } => close::stream::GROUP_TOO_LARGE,
+        AppendError::NoCapacity => close::stream::NO_CAPACITY,
         AppendError::Evicted => close::stream::EVICTED,
         _ => close::stream::MALFORMED_TRACK,
     }

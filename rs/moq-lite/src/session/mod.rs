@@ -12,6 +12,7 @@ mod inbound;
 mod lite;
 mod order;
 mod outbound;
+mod report;
 mod served;
 mod shared;
 mod stream;

@@ -154,6 +154,7 @@ impl<C: Connection> Shared<C> {
             conversation::announce::ask(self);
         }
         self.spawner.spawn(conversation::goaway::ask_when_told(self.clone(), session.leave.subscribe()));
+        self.spawner.spawn(inbound::datagrams(self.clone()));
         self.spawner.spawn(self.clone().accept_uni());
         self.spawner.spawn(self.clone().accept_bi());
     }

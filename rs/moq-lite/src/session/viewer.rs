@@ -4,9 +4,7 @@
 //! then let go of. Spec: moq-lite-06, "Subscribe" and "Expiration"; moq-lite-05 and older where they differ.
 
 use std::{
-    cell::RefCell,
     collections::VecDeque,
-    future::poll_fn,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -15,14 +13,18 @@ use std::{
 
 use bytes::Bytes;
 use moq_proto::{
-    CloseCode, VarInt, Writer,
-    lite::{self, Dialect, message::GroupHeader},
+    VarInt, Writer,
+    lite::{
+        self, Dialect,
+        message::{Datagram, GroupHeader},
+    },
 };
 
 use super::{
     fanout::ViewerBell,
     order::Order,
     outbound::{Part, Progress, Sending},
+    report::{Outcome, Report},
     served::Served,
 };
 use crate::{
@@ -33,6 +35,9 @@ use crate::{
 
 /// Most groups that wait for their stream. More than that at once is a viewer without stream credit; the oldest is let go.
 const WAITING_MAX: usize = 128;
+
+/// Largest datagram sent, in bytes: what moq-lite-05 allows, whatever the transport takes.
+const DATAGRAM_BYTES_MAX: usize = 1200;
 
 /// Most groups open at a time. The oldest is let go for a newer one.
 const OPEN_MAX: usize = 128;
@@ -61,59 +66,6 @@ pub(super) enum Start {
     Latest { strict: bool },
     /// Every group at or above this one that has not expired.
     Floor(u64),
-}
-
-/// What the conversation that made a viewer learns from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// Everything was delivered, or will never be.
-    Complete,
-    Failed(CloseCode),
-    /// The viewer's connection is gone.
-    Gone,
-    Panicked,
-}
-
-/// A viewer's news for its conversation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct News {
-    /// The lowest group that is delivered.
-    pub(super) first: Option<u64>,
-    /// No group at or above this will exist.
-    pub(super) end: Option<u64>,
-    pub(super) outcome: Option<Outcome>,
-}
-
-#[derive(Default)]
-pub(super) struct Report {
-    state: RefCell<(News, Option<Waker>)>,
-}
-
-impl Report {
-    fn tell(&self, change: impl FnOnce(&mut News)) {
-        let waker = {
-            let (news, waker) = &mut *self.state.borrow_mut();
-            let before = *news;
-            change(news);
-            if *news == before { None } else { waker.take() }
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    /// Waits for news that differ from `known`.
-    pub(super) async fn changed(&self, known: News) -> News {
-        poll_fn(|cx| {
-            let (news, waker) = &mut *self.state.borrow_mut();
-            if *news != known {
-                return Poll::Ready(*news);
-            }
-            *waker = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await
-    }
 }
 
 /// What never changes about a viewer.
@@ -358,6 +310,9 @@ impl<C: Connection> Viewer<C> {
         cx: &mut Context<'_>,
         now: Instant,
     ) -> Result<Opening<C::SendStream>, StreamError> {
+        if group.is_datagram() {
+            return Ok(self.send_datagram(group));
+        }
         let (first, last) = self.frames(group.sequence());
         let Some(part) = Part::of(group, self.identity.dialect.framing, first, last) else {
             return Ok(if group.is_ended() { Opening::Skip } else { Opening::NotYet });
@@ -376,6 +331,29 @@ impl<C: Connection> Viewer<C> {
         head.bytes(&self.prefix).varint(lite::stream::GROUP);
         head.bytes(&self.identity.dialect.group.to_wire(&header)).bytes(&part.rewritten);
         Ok(Opening::Open(Sending::new(head.into_bytes(), part, stream, tick)))
+    }
+
+    /// Passes a datagram on, to peers that can have one. What does not fit or finds no room is lost, as datagrams are.
+    fn send_datagram(&mut self, group: &group::Consumer) -> Opening<C::SendStream> {
+        let Some(layout) = &self.identity.dialect.datagram else { return Opening::Skip };
+        let Some(frame) = group.frame(0) else {
+            return if group.is_ended() { Opening::Skip } else { Opening::NotYet };
+        };
+        let datagram = Datagram {
+            subscribe: self.identity.subscribe,
+            sequence: VarInt::saturating(group.sequence()),
+            timestamp: frame.timestamp,
+            payload: frame.payload,
+        };
+        let wire = layout.encode(&datagram);
+        if self.connection.max_datagram_size().is_some_and(|max| wire.len() <= max.min(DATAGRAM_BYTES_MAX))
+            && self.connection.send_datagram(wire)
+        {
+            self.report.tell(|news| {
+                news.first.get_or_insert(group.sequence());
+            });
+        }
+        Opening::Skip
     }
 
     /// First frame, and last if there is one, that this viewer wants of a group.

@@ -1,6 +1,9 @@
 //! Reading a group: byte by byte for a viewer, frame by frame for an application.
 
-use std::{future::poll_fn, sync::Arc};
+use std::{
+    future::poll_fn,
+    sync::{Arc, atomic::Ordering},
+};
 
 use bytes::{Bytes, BytesMut};
 use moq_proto::{CloseCode, Framing, Timestamp, close};
@@ -80,6 +83,17 @@ impl Consumer {
     /// How the group ended. `None`: more may arrive.
     pub fn ending(&self) -> Option<Ending> {
         self.group.ending()
+    }
+
+    /// Whether the group came in a datagram, and so goes on in one.
+    pub fn is_datagram(&self) -> bool {
+        self.group.datagram.load(Ordering::Relaxed)
+    }
+
+    /// Frame `index`. `None`: it is not all there, or not any more.
+    pub fn frame(&self, index: usize) -> Option<Frame> {
+        let source = self.group.visible()?;
+        read(&source, index)
     }
 
     /// What a viewer with this framing sees of the group: the stream that holds its first frame. `None`: it is not there,

@@ -2,6 +2,7 @@ use bytes::Bytes;
 use futures::{FutureExt, task::noop_waker_ref};
 
 use super::*;
+use crate::model::expiry::Timeline;
 use crate::model::{
     bell::tests::counting_waker,
     cache::{Budget, Policy},

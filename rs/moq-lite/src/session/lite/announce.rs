@@ -2,7 +2,7 @@
 //!
 //! Spec: moq-lite-06, "ANNOUNCE"; moq-lite-05 and older in their dialects.
 
-use std::{collections::HashMap, future::poll_fn, rc::Rc, task::Poll, time::Duration};
+use std::{collections::HashMap, future::poll_fn, rc::Rc, task::Poll};
 
 use bytes::{Bytes, BytesMut};
 use moq_proto::{
@@ -14,12 +14,15 @@ use moq_proto::{
 };
 use tracing::{debug, info};
 
-use super::super::{
-    Error,
-    error::Failure,
-    random_hop,
-    shared::{Shared, is_gone, now},
-    stream::{Receiver, Sender},
+use super::{
+    super::{
+        Error,
+        error::Failure,
+        random_hop,
+        shared::{Shared, is_gone, now},
+        stream::{Receiver, Sender},
+    },
+    subscribe::{self, TEND_INTERVAL},
 };
 use crate::{
     model::{
@@ -36,9 +39,6 @@ const BATCH_BYTES: usize = 16 * 1024;
 
 /// Bytes of suffixes put into one ANNOUNCE_INIT: with the longest path on top it stays below what a message may be.
 const INIT_BYTES: usize = 32 * 1024;
-
-/// How often the tracks of a broadcast are told the time, by which old groups go.
-const TEND_INTERVAL: Duration = Duration::from_secs(1);
 
 // ---- telling ----
 
@@ -433,7 +433,7 @@ async fn serve<C: Connection>(shared: Rc<Shared<C>>, path: Path, broadcast: broa
                 asked = true;
                 let (shared, path) = (shared.clone(), path.clone());
                 shared.spawner.clone().spawn(async move {
-                    super::subscribe::ask(shared, path, request).await;
+                    subscribe::ask(shared, path, request).await;
                     Ok(())
                 });
             }

@@ -17,9 +17,10 @@ use super::super::{
     Error,
     error::Failure,
     inbound::Registered,
+    report::{News, Outcome, Report},
     shared::{Shared, is_gone, now},
     stream::{Receiver, Sender},
-    viewer::{Identity, News, Outcome, Report, Start, Viewer, Wish},
+    viewer::{Identity, Start, Viewer, Wish},
 };
 use crate::{
     model::{
@@ -32,6 +33,9 @@ use crate::{
 
 /// Longest wait for a publisher to answer a request.
 pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often a track is told the time.
+pub(super) const TEND_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long after a subscription's end its last groups are still accepted, when its viewers accept no age at all.
 const GRACE_MIN: Duration = Duration::from_secs(1);
@@ -170,6 +174,17 @@ pub(in super::super) async fn ask<C: Connection>(shared: Rc<Shared<C>>, broadcas
         () = track.unused() => {}
         () = feed(&shared, &broadcast, &track) => {}
         () = super::fetch::serve(&shared, &broadcast, &track) => {}
+        () = tend(&track) => {}
+    }
+}
+
+/// Tells the track the time, by which its old groups go, and the track itself once nobody wants it any more. Its broadcast
+/// does so too, but may be gone while the track is still read.
+async fn tend(track: &track::Producer) {
+    let mut interval = tokio::time::interval(TEND_INTERVAL);
+    loop {
+        interval.tick().await;
+        track.tend(now());
     }
 }
 
