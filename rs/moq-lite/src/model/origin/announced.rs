@@ -55,17 +55,18 @@ enum News {
     End(Path),
 }
 
-/// What is over since a reader last looked, by path: it may have held it.
-type Gone<'a> = HashMap<&'a str, SmallVec<[&'a Arc<Told>; 1]>>;
+/// What a reader was told of one path that is over since.
+type Over<'a> = SmallVec<[&'a Arc<Told>; 1]>;
+type Gone<'a> = HashMap<&'a str, Over<'a>>;
 
 impl View {
     /// All that can be seen now.
     fn snapshot(&self, places: &Places) -> VecDeque<News> {
         let mut news = VecDeque::new();
-        for window in &self.windows {
-            let at_top = places.tree.on_the_way(window.top.as_str()).rev().find_map(|place| self.now(place));
-            news.extend(self.difference(&window.top, None, at_top));
-            places.tree.below(window.top.as_str(), |place| news.extend(self.difference(&place.path, None, self.now(place))));
+        for Window { top } in &self.windows {
+            let at_top = upward(top).find_map(|path| self.now(places.tree.get(path)));
+            news.extend(self.difference(top, None, at_top));
+            places.tree.below(top.as_str(), |place| news.extend(self.difference(&place.path, None, self.now(Some(place)))));
         }
         news
     }
@@ -81,28 +82,19 @@ impl View {
             gone.entry(path.as_str()).or_default().extend(held);
         }
         if !places.changes.has_all_since(read) {
-            let is_new = |place: &Place| place.sources().any(|source| source.told.since > read);
-            for window in &self.windows {
-                let above = places.tree.on_the_way(window.top.as_str()).filter(|place| is_new(place));
-                paths.extend(above.map(|place| &place.path));
-                places.tree.below(window.top.as_str(), |place| paths.extend(is_new(place).then_some(&place.path)));
-            }
+            paths.extend(self.told_since(places, read));
         }
 
         let (mut looked, mut news) = (HashSet::new(), VecDeque::new());
         for path in paths {
             for Window { top } in self.windows.iter().filter(|window| window.concerns(path)) {
-                // What happens above a window shows at its top.
-                let at_top = top.has_prefix(path);
-                let seat = if at_top { top } else { path };
+                // What happens above a window shows at its top, and what is nearest to it hides the rest.
+                let is_top = top.has_prefix(path);
+                let seat = if is_top { top } else { path };
                 if looked.insert(seat) {
-                    let (held, now) = if at_top {
-                        let held = upward(top.as_str()).find_map(|path| self.held(places, path, &gone, read));
-                        (held, places.tree.on_the_way(top.as_str()).rev().find_map(|place| self.now(place)))
-                    } else {
-                        let now = places.tree.get(path.as_str()).and_then(|place| self.now(place));
-                        (self.held(places, path.as_str(), &gone, read), now)
-                    };
+                    let reach = if is_top { usize::MAX } else { 1 };
+                    let held = upward(seat).take(reach).find_map(|path| self.held(places.tree.get(path), gone.get(path), read));
+                    let now = upward(seat).take(reach).find_map(|path| self.now(places.tree.get(path)));
                     news.extend(self.difference(seat, held, now));
                 }
             }
@@ -110,22 +102,34 @@ impl View {
         Some(news)
     }
 
+    /// The paths with anything that was told after the change `read`.
+    fn told_since<'a>(&self, places: &'a Places, read: u64) -> Vec<&'a Path> {
+        let is_new = |place: &Place| place.sources().any(|source| source.told.since > read);
+        let mut paths = Vec::new();
+        for Window { top } in &self.windows {
+            let above = places.tree.on_the_way(top.as_str()).filter(|place| is_new(place));
+            paths.extend(above.map(|place| &place.path));
+            places.tree.below(top.as_str(), |place| paths.extend(is_new(place).then_some(&place.path)));
+        }
+        paths
+    }
+
     fn concerns(&self, path: &Path) -> bool {
         self.windows.iter().any(|window| window.concerns(path))
     }
 
-    fn now<'a>(&self, place: &'a Place) -> Option<&'a Arc<Told>> {
-        place.visible(&self.horizon).next().map(|source| &source.told)
+    /// The best there is at a path.
+    fn now<'a>(&self, place: Option<&'a Place>) -> Option<&'a Arc<Told>> {
+        place?.visible(&self.horizon).next().map(|source| &source.told)
     }
 
-    /// What this reader was told of `path` up to the change `read`.
-    fn held<'a>(&self, places: &'a Places, path: &str, gone: &Gone<'a>, read: u64) -> Option<&'a Arc<Told>> {
-        let still = places.tree.get(path).and_then(|place| {
+    /// The best there was at a path after the change `read`: what this reader was told.
+    fn held<'a>(&self, place: Option<&'a Place>, over: Option<&Over<'a>>, read: u64) -> Option<&'a Arc<Told>> {
+        let still = place.and_then(|place| {
             let mut told = place.visible(&self.horizon).map(|source| &source.told);
             told.find(|told| told.since <= read)
         });
-        let over = gone.get(path).into_iter().flatten().copied();
-        still.into_iter().chain(over).min_by_key(|told| told.rank)
+        still.into_iter().chain(over.into_iter().flatten().copied()).min_by_key(|told| told.rank)
     }
 
     /// What to tell about `seat`, from what was told to what there is.
@@ -163,8 +167,8 @@ impl View {
 }
 
 /// `path`, what covers it, and so on up to the root.
-fn upward(path: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(path), |path| match path.rfind('/') {
+fn upward(path: &Path) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(path.as_str()), |path| match path.rfind('/') {
         Some(end) => Some(&path[..end]),
         None => (!path.is_empty()).then_some(""),
     })
