@@ -57,3 +57,50 @@ impl Tasks {
         }
     }
 }
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        // Tasks hold what holds the spawner: one that was never polled would keep itself alive.
+        let never_polled = std::mem::take(&mut *self.spawner.started.borrow_mut());
+        drop(never_polled);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tasks_start_tasks_and_end_with_the_last() {
+        let (spawner, done) = (Spawner::default(), Rc::new(RefCell::new(Vec::new())));
+        let (inner, first, second) = (spawner.clone(), done.clone(), done.clone());
+        spawner.spawn(async move {
+            first.borrow_mut().push("first");
+            inner.spawn(async move {
+                second.borrow_mut().push("second");
+                Ok(())
+            });
+            tokio::task::yield_now().await;
+            Ok(())
+        });
+        assert_eq!(Tasks::new(spawner).run().await, Ok(()));
+        assert_eq!(*done.borrow(), ["first", "second"]);
+    }
+
+    #[tokio::test]
+    async fn nothing_outlives_a_session_that_fails() {
+        let (spawner, kept) = (Spawner::default(), Rc::new(()));
+        // Holds the spawner, as every task of a session does through what they share.
+        let (inner, held) = (spawner.clone(), kept.clone());
+        spawner.spawn(async move {
+            let (again, held_too) = (inner.clone(), held.clone());
+            inner.spawn(async move {
+                let _held = (again, held_too);
+                std::future::pending().await
+            });
+            Err(Error::Internal("a test"))
+        });
+        assert_eq!(Tasks::new(spawner).run().await, Err(Error::Internal("a test")));
+        assert_eq!(Rc::strong_count(&kept), 1);
+    }
+}
