@@ -414,3 +414,24 @@ async fn datagrams_stay_datagrams_where_both_ends_have_them() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_back_to_an_empty_room_gets_the_current_group_from_its_first_frame() {
+    each_version(async |version| {
+        let relay = Relay::new();
+        let (publisher, viewer) = (relay.join(version).await, relay.join(version).await);
+        let (_room, video) = room(&publisher);
+        let mut group = video.append_group();
+        group.write_frame("key", None).unwrap();
+        for round in 0..5 {
+            let mut groups = watch(&viewer, "room/alice", "video").await;
+            let mut seen = timeout(SOON, groups.next()).await.expect("the group in time").unwrap();
+            let frame = timeout(SOON, seen.next_frame()).await.expect("its first frame in time").unwrap().unwrap();
+            assert_eq!(frame.payload, "key", "{version}: round {round}");
+            group.write_frame(format!("delta {round}"), None).unwrap();
+            drop((groups, seen));
+            until("unwanted", || video.demand().is_none()).await;
+        }
+    })
+    .await;
+}

@@ -9,6 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use moq_proto::{CloseCode, VarInt, close};
+use tokio::sync::watch;
 
 use super::{
     Error,
@@ -35,6 +36,8 @@ pub(super) struct Subscriptions {
 struct Feed {
     track: track::Producer,
     groups: Rc<Cell<u64>>,
+    /// Dropped with the feed, which those who read its groups notice.
+    open: watch::Sender<()>,
 }
 
 impl Subscriptions {
@@ -42,12 +45,13 @@ impl Subscriptions {
     pub(super) fn register(&self, track: track::Producer) -> Registered {
         let id = self.next.replace(self.next.get() + 1);
         let groups = Rc::new(Cell::new(0));
-        self.feeds.borrow_mut().insert(id, Feed { track, groups: groups.clone() });
+        self.feeds.borrow_mut().insert(id, Feed { track, groups: groups.clone(), open: watch::Sender::new(()) });
         Registered { id, groups, feeds: self.feeds.clone() }
     }
 }
 
-/// One subscribe id in use. Dropping it closes it: later groups are not wanted.
+/// One subscribe id in use. Dropping it closes it: later groups are not wanted, nor is the rest of those that are open. Whoever
+/// asks anew gets them from their first frame.
 pub(super) struct Registered {
     id: u64,
     groups: Rc<Cell<u64>>,
@@ -100,11 +104,11 @@ pub(super) async fn group<C: Connection>(
         let feeds = shared.subscriptions.feeds.borrow();
         feeds.get(&header.subscribe.get()).and_then(|feed| {
             feed.groups.set(feed.groups.get() + 1);
-            feed.track.create_group(header.sequence.get()).ok()
+            Some((feed.track.create_group(header.sequence.get()).ok()?, feed.open.subscribe()))
         })
     };
     // Unsubscribed meanwhile, never asked for, or here already: not wanted.
-    let Some(mut group) = created else {
+    let Some((mut group, mut open)) = created else {
         return Err((receiver, Failure::Ended(close::stream::CANCELLED)));
     };
     let counters = shared.stats.counters();
@@ -116,7 +120,11 @@ pub(super) async fn group<C: Connection>(
     let (stream, early) = receiver.into_parts();
     // How a group ends is told to its readers; nobody else needs to hear.
     let early = if early.is_empty() { Vec::new() } else { vec![early] };
-    receive(stream, early, subgroup, |bytes| count(&counters.received_bytes, bytes)).await;
+    tokio::select! {
+        biased;
+        () = receive(stream, early, subgroup, |bytes| count(&counters.received_bytes, bytes)) => {}
+        _ = open.changed() => {}
+    }
     Ok(())
 }
 

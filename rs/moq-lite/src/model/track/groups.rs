@@ -43,6 +43,11 @@ pub(super) struct Groups {
     aborted: Option<CloseCode>,
 }
 
+/// Whether all of a group is here, or still comes.
+fn is_whole(group: &Group) -> bool {
+    !matches!(group.ending(), Some(Ending::Aborted(_)))
+}
+
 impl Groups {
     pub(super) fn arrived(&self) -> u64 {
         self.arrived
@@ -72,9 +77,8 @@ impl Groups {
 
     /// The group with this sequence, however it came, unless it is known to be incomplete.
     pub(super) fn whole(&self, sequence: u64) -> Option<&Arc<Group>> {
-        let is_whole = |group: &&Arc<Group>| !matches!(group.ending(), Some(Ending::Aborted(_)));
-        let live = self.by_sequence.get(&sequence).filter(is_whole);
-        live.or_else(|| self.fetched.get(&sequence).filter(is_whole))
+        let live = self.by_sequence.get(&sequence).filter(|group| is_whole(group));
+        live.or_else(|| self.fetched.get(&sequence).filter(|group| is_whole(group)))
     }
 
     /// Takes in a group that was fetched, and may be evicted.
@@ -96,7 +100,8 @@ impl Groups {
         self.aborted.map_or(Ok(()), |code| Err(TrackError::Closed { code }))
     }
 
-    /// Whether a group with this sequence may arrive.
+    /// Whether a group with this sequence may arrive. One that ended before its time may arrive again, as it does when its
+    /// publisher is asked anew.
     pub(super) fn check(&self, sequence: u64) -> Result<(), TrackError> {
         self.check_open()?;
         if let Some(end) = self.end.filter(|end| sequence >= *end) {
@@ -106,7 +111,7 @@ impl Groups {
             return Err(TrackError::Old { sequence });
         }
         match self.by_sequence.get(&sequence) {
-            Some(group) if !group.is_evicted() => Err(TrackError::Duplicate { sequence }),
+            Some(group) if is_whole(group) => Err(TrackError::Duplicate { sequence }),
             _ => Ok(()),
         }
     }
