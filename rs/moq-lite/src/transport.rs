@@ -277,3 +277,25 @@ pub struct ConnectionStats {
     pub bytes_received: Option<u64>,
     pub packets_lost: Option<u64>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_give_bytes_away_slice_by_slice_and_across() {
+        let mut chunks = Chunks::new();
+        for slice in ["one", "", "two", "three"] {
+            chunks.push(Bytes::from(slice));
+        }
+        assert_eq!((chunks.len(), chunks.slices().len()), (11, 3));
+
+        let shared = chunks.copy_to_bytes(2);
+        assert_eq!(shared, "on");
+        assert_eq!(chunks.chunk(), b"e");
+        assert_eq!(chunks.copy_to_bytes(5), "etwot");
+        chunks.advance(2);
+        assert_eq!(chunks.copy_to_bytes(2), "ee");
+        assert!(chunks.is_empty() && !chunks.has_remaining() && chunks.chunk().is_empty());
+    }
+}

@@ -5,16 +5,19 @@
 //! | `https` | WebTransport; a WebSocket joins the race after a head start |
 //! | `moqt`, `moql` | raw QUIC |
 //! | `wss`, `ws` | WebSocket, with TLS and without |
+//! | `tcp`, `unix` | qmux in the clear, to a host and port or to the path of a socket |
 //! | `http` | WebTransport with the certificate that `/certificate.sha256` names; for development |
 //!
-//! The path and query of the URL go with the request; raw QUIC has none, so there the session puts them into its SETUP.
+//! The path and query of the URL go with the request. Raw QUIC, TCP and Unix sockets have none, so there the session puts them
+//! into its SETUP; for a Unix socket it is the query key `path`, since the URL's own path is the socket's.
 
+mod bytes;
 mod pin;
 mod quic;
 mod resolve;
 mod websocket;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use http::StatusCode;
 use quinn::crypto::rustls::QuicClientConfig;
@@ -23,7 +26,9 @@ use tracing::debug;
 use url::Url;
 
 use crate::{
-    AnyConnection, ClientConfig, TlsError, socket,
+    AnyConnection, ClientConfig, TlsError,
+    backend::qmux::BytesError,
+    socket,
     tls::{FingerprintError, Trust, TrustError},
 };
 
@@ -56,10 +61,14 @@ pub enum ClientError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    #[error("no transport goes by {0:?}; use https, moqt, moql, wss, ws or http")]
+    #[error("no transport goes by {0:?}; use https, moqt, moql, wss, ws, tcp, unix or http")]
     Scheme(String),
     #[error("the URL names no host")]
     Host,
+    #[error("the URL names no port, and tcp has none of its own")]
+    Port,
+    #[error("the URL names no absolute path of a socket, as in unix:///run/moq.sock")]
+    Path,
     #[error("looking up {host}: {source}")]
     Resolve { host: String, source: io::Error },
     /// The server understood and said no.
@@ -75,6 +84,10 @@ pub enum ConnectError {
     WebTransport(web_transport_quinn::ClientError),
     #[error("TCP: {0}")]
     Tcp(#[from] io::Error),
+    #[error("Unix socket {}: {source}", path.display())]
+    Unix { path: PathBuf, source: io::Error },
+    #[error("qmux: {0}")]
+    Qmux(#[from] BytesError),
     #[error("WebSocket: {0}")]
     WebSocket(Box<tokio_tungstenite::tungstenite::Error>),
     #[error("asking for the certificate to pin: {0}")]
@@ -135,6 +148,8 @@ impl Client {
             "moqt" | "moql" => Ok(quic::raw(&self.endpoint, &self.raw, url).await?.into()),
             "wss" => self.websocket(url, Some(&self.https)).await,
             "ws" => self.websocket(url, None).await,
+            "tcp" => Ok(bytes::tcp(url, &self.config.protocols).await?.into()),
+            "unix" => Ok(bytes::unix(url, &self.config.protocols).await?.into()),
             "http" => {
                 let trust = Trust::Fingerprints(vec![pin::fetch(url).await?]);
                 let tls = trust.client_config(&[web_transport_quinn::ALPN]).map_err(PinError::from)?;

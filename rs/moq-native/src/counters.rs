@@ -13,6 +13,8 @@ pub(crate) enum Refusal {
     Quic,
     /// HTTP/3 failed: no WebTransport, or a request that is none.
     Http3,
+    /// qmux failed over TCP or a Unix socket: no record, or no session protocol in common.
+    Qmux,
 }
 
 /// What a server counted since it began. All counts only grow.
@@ -25,11 +27,12 @@ pub struct Counters {
     late: AtomicU64,
     quic: AtomicU64,
     http3: AtomicU64,
+    qmux: AtomicU64,
 }
 
 impl Counters {
     /// Every count with its name, which says what happened to the newcomer.
-    pub fn read(&self) -> [(&'static str, u64); 7] {
+    pub fn read(&self) -> [(&'static str, u64); 8] {
         [
             ("arrived", &self.arrived),
             ("retried", &self.retried),
@@ -38,6 +41,7 @@ impl Counters {
             ("refused_late", &self.late),
             ("refused_quic", &self.quic),
             ("refused_http3", &self.http3),
+            ("refused_qmux", &self.qmux),
         ]
         .map(|(name, count)| (name, count.load(Ordering::Relaxed)))
     }
@@ -60,6 +64,7 @@ impl Counters {
             Refusal::Late => &self.late,
             Refusal::Quic => &self.quic,
             Refusal::Http3 => &self.http3,
+            Refusal::Qmux => &self.qmux,
         };
         count.fetch_add(1, Ordering::Relaxed);
     }

@@ -5,13 +5,19 @@
 use std::{fmt, net::SocketAddr, time::Instant};
 
 use http::StatusCode;
+use moq_lite::transport::Connection as _;
 use moq_proto::close;
 use quinn::VarInt;
 use tokio::time::{Duration, timeout, timeout_at};
 use tracing::debug;
 use web_transport_proto::ConnectResponse;
 
-use crate::{AnyConnection, backend::quic, counters::Refusal};
+use crate::{
+    AnyConnection,
+    backend::{qmux, quic},
+    counters::Refusal,
+    listeners::Newcomer,
+};
 
 /// How long a peer may take to hear that it is rejected before the connection goes all the same.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -49,12 +55,14 @@ pub struct Incoming {
     target: Option<String>,
     protocol: Option<String>,
     deadline: Instant,
+    transport: Transport,
     request: Request,
 }
 
 enum Request {
     WebTransport(Box<web_transport_quinn::Request>),
     Quic(quinn::Connection),
+    Qmux(qmux::Connection),
 }
 
 /// Why an accepted peer became no connection.
@@ -73,21 +81,18 @@ impl Incoming {
         self.target.as_deref()
     }
 
-    /// The host that the peer believes it speaks to, without a port on raw QUIC.
+    /// The host that the peer believes it speaks to, without a port on raw QUIC. `None`: it did not say.
     pub fn authority(&self) -> Option<&str> {
         self.authority.as_deref()
     }
 
-    /// Where the peer's packets come from.
+    /// Where the peer's packets come from. Loopback for a Unix socket.
     pub fn peer_addr(&self) -> SocketAddr {
         self.peer
     }
 
     pub fn transport(&self) -> Transport {
-        match self.request {
-            Request::WebTransport(_) => Transport::WebTransport,
-            Request::Quic(_) => Transport::Quic,
-        }
+        self.transport
     }
 
     /// The session protocol that will be agreed on. `None`: the first messages of the session settle it.
@@ -107,6 +112,7 @@ impl Incoming {
     pub async fn accept(self) -> Result<AnyConnection, HandshakeError> {
         match self.request {
             Request::Quic(connection) => Ok(quic::Connection::raw(connection).into()),
+            Request::Qmux(connection) => Ok(connection.into()),
             Request::WebTransport(request) => {
                 let response = match self.protocol {
                     Some(protocol) => ConnectResponse::OK.with_protocol(protocol),
@@ -122,7 +128,8 @@ impl Incoming {
     /// has heard, a second at most.
     pub async fn reject(self, status: StatusCode) {
         match self.request {
-            Request::Quic(connection) => connection.close(close_code(status), reason(status).as_bytes()),
+            Request::Quic(connection) => connection.close(close_code(status).into(), reason(status).as_bytes()),
+            Request::Qmux(connection) => connection.close(close_code(status), reason(status)),
             Request::WebTransport(request) => {
                 let connection = request.conn().clone();
                 let told = async {
@@ -140,13 +147,13 @@ impl Incoming {
 }
 
 /// The session code that a refusal becomes where there is no HTTP.
-fn close_code(status: StatusCode) -> VarInt {
+fn close_code(status: StatusCode) -> u32 {
     let code = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => close::session::UNAUTHORIZED,
         status if status.is_client_error() => close::session::PROTOCOL_VIOLATION,
         _ => close::session::INTERNAL_ERROR,
     };
-    code.get().into()
+    code.get()
 }
 
 fn reason(status: StatusCode) -> &'static str {
@@ -164,8 +171,8 @@ impl fmt::Debug for Incoming {
     }
 }
 
-/// Brings a newcomer to the point where it has asked for something.
-pub(crate) async fn handshake(newcomer: quinn::Incoming, protocols: &[String], deadline: Instant) -> Result<Incoming, Refusal> {
+/// Brings a newcomer over QUIC to the point where it has asked for something.
+pub(crate) async fn over_quic(newcomer: quinn::Incoming, protocols: &[String], deadline: Instant) -> Result<Incoming, Refusal> {
     let peer = canonical(newcomer.remote_address());
     let lost = |error: quinn::ConnectionError| {
         debug!(%peer, %error, "handshake failed");
@@ -175,8 +182,15 @@ pub(crate) async fn handshake(newcomer: quinn::Incoming, protocols: &[String], d
     let settled = connection.handshake_data().and_then(|data| data.downcast::<quinn::crypto::rustls::HandshakeData>().ok());
     let (alpn, name) = settled.map_or((None, None), |settled| (settled.protocol, settled.server_name));
     if alpn.as_deref() != Some(web_transport_quinn::ALPN.as_bytes()) {
-        let protocol = alpn.and_then(|alpn| String::from_utf8(alpn).ok());
-        return Ok(Incoming { peer, authority: name, target: None, protocol, deadline, request: Request::Quic(connection) });
+        return Ok(Incoming {
+            peer,
+            authority: name,
+            target: None,
+            protocol: alpn.and_then(|alpn| String::from_utf8(alpn).ok()),
+            deadline,
+            transport: Transport::Quic,
+            request: Request::Quic(connection),
+        });
     }
 
     let request = web_transport_quinn::Request::accept(connection).await.map_err(|error| {
@@ -190,7 +204,26 @@ pub(crate) async fn handshake(newcomer: quinn::Incoming, protocols: &[String], d
         // The client's order decides.
         protocol: request.protocols.iter().find(|offered| protocols.contains(offered)).cloned(),
         deadline,
+        transport: Transport::WebTransport,
         request: Request::WebTransport(Box::new(request)),
+    })
+}
+
+/// Brings a newcomer over a socket of bytes to the point where its protocol is known.
+pub(crate) async fn over_bytes(newcomer: Newcomer, protocols: &[String], deadline: Instant) -> Result<Incoming, Refusal> {
+    let (peer, transport) = (newcomer.peer(), newcomer.transport());
+    let connection = newcomer.begin(protocols).await.map_err(|error| {
+        debug!(%peer, %transport, %error, "handshake failed");
+        Refusal::Qmux
+    })?;
+    Ok(Incoming {
+        peer,
+        authority: None,
+        target: None,
+        protocol: connection.protocol().map(str::to_owned),
+        deadline,
+        transport,
+        request: Request::Qmux(connection),
     })
 }
 

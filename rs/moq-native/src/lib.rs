@@ -8,6 +8,7 @@ mod client;
 mod connection;
 mod counters;
 mod incoming;
+mod listeners;
 mod options;
 mod server;
 mod socket;

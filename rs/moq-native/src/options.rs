@@ -1,6 +1,6 @@
 //! What a server or a client is built from, and the QUIC limits that follow.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use moq_proto::Version;
 use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
@@ -32,6 +32,10 @@ const MTU_MAX: u16 = 1452;
 pub struct ServerConfig {
     /// UDP address to listen on. `[::]` takes IPv4 too.
     pub bind: SocketAddr,
+    /// TCP address to listen on too, in the clear. `None`: none.
+    pub tcp: Option<SocketAddr>,
+    /// Path of a Unix socket to listen on too. `None`: none.
+    pub unix: Option<PathBuf>,
     pub certificates: Certificates,
     /// Tokens of the session protocols that are spoken, in order of preference.
     pub protocols: Vec<String>,
@@ -48,6 +52,8 @@ impl ServerConfig {
     pub fn new(bind: SocketAddr, certificates: Certificates) -> Self {
         Self {
             bind,
+            tcp: None,
+            unix: None,
             certificates,
             protocols: protocols(),
             setup_timeout: Duration::from_secs(10),

@@ -1,4 +1,4 @@
-//! Server: one UDP socket, and everybody who arrives there as an [`Incoming`].
+//! Server: one UDP socket, TCP and a Unix socket where asked for, and everybody who arrives there as an [`Incoming`].
 //!
 //! Handshakes run beside each other, each under a deadline, so that a slow or hostile one holds nobody back. What a peer may
 //! do is decided by whoever takes the [`Incoming`].
@@ -23,12 +23,17 @@ use tracing::debug;
 use crate::{
     Counters, Incoming, ServerConfig,
     counters::Refusal,
-    incoming, socket,
+    incoming,
+    listeners::{Listeners, Newcomer},
+    socket,
     tls::{Certificates, Fingerprint},
 };
 
 /// Newcomers that wait to be looked at, and bytes of theirs that are kept meanwhile, each and together.
 const WAITING: (usize, u64, u64) = (1024, 64 * 1024, 8 * 1024 * 1024);
+
+/// How long connections that their sessions have closed may take to tell their peers.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// How long the last packets of a closing server may take.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -39,6 +44,7 @@ pub struct Server {
     config: ServerConfig,
     endpoint: quinn::Endpoint,
     address: SocketAddr,
+    listeners: Listeners,
     certificates: Mutex<Certificates>,
     handshakes: FuturesUnordered<BoxFuture<'static, Result<Incoming, Refusal>>>,
     counters: Arc<Counters>,
@@ -48,8 +54,12 @@ pub struct Server {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
-    #[error("opening UDP {address}: {source}")]
-    Socket { address: SocketAddr, source: io::Error },
+    #[error("opening {socket}: {source}")]
+    Socket {
+        /// Its kind and its address.
+        socket: String,
+        source: io::Error,
+    },
     #[error("setting up TLS: {0}")]
     Tls(#[from] TlsError),
 }
@@ -70,12 +80,15 @@ impl Server {
     /// # Errors
     /// When the address cannot be had, or TLS cannot be set up.
     pub fn bind(config: ServerConfig) -> Result<Self, BindError> {
-        let failed = |source| BindError::Socket { address: config.bind, source };
+        let failed = |source| BindError::Socket { socket: format!("UDP {}", config.bind), source };
         let quic = quic_config(&config, &config.certificates)?;
         let socket = socket::udp(config.bind).map_err(failed)?;
         let endpoint = quinn::Endpoint::new(EndpointConfig::default(), Some(quic), socket, Arc::new(TokioRuntime));
         let endpoint = endpoint.map_err(failed)?;
+        let listeners = Listeners::bind(config.tcp, config.unix.as_deref())
+            .map_err(|(socket, source)| BindError::Socket { socket, source })?;
         Ok(Self {
+            listeners,
             address: endpoint.local_addr().map_err(failed)?,
             endpoint,
             certificates: Mutex::new(config.certificates.clone()),
@@ -85,9 +98,14 @@ impl Server {
         })
     }
 
-    /// The address listened on, with the port that the system chose where 0 was asked for.
+    /// The UDP address listened on, with the port that the system chose where 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The TCP address listened on. `None`: none was asked for.
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        self.listeners.tcp_addr()
     }
 
     /// The fingerprint of each certificate shown to newcomers.
@@ -129,6 +147,7 @@ impl Server {
                     Err(refusal) => self.counters.refused(refusal),
                 },
                 newcomer = self.endpoint.accept() => self.greet(newcomer?),
+                newcomer = self.listeners.accept() => self.greet_bytes(newcomer),
             }
         }
     }
@@ -149,23 +168,37 @@ impl Server {
         } else {
             newcomer
         };
-        let deadline = Instant::now() + self.config.setup_timeout;
-        let protocols = self.config.protocols.clone();
-        self.handshakes.push(Box::pin(async move {
-            match timeout_at(deadline, incoming::handshake(newcomer, &protocols, deadline.into_std())).await {
-                Ok(ended) => ended,
-                Err(_) => Err(Refusal::Late),
-            }
-        }));
+        self.begin(|protocols, deadline| async move { incoming::over_quic(newcomer, &protocols, deadline).await });
     }
 
-    /// Ends every connection that is still open, with `code` as it is, and waits until their peers were told.
-    ///
-    /// Sessions over WebTransport read codes of HTTP/3 there, so close those first.
+    /// As [`greet`](Self::greet), for whoever has shown by connecting that its address is its own.
+    fn greet_bytes(&mut self, newcomer: Newcomer) {
+        self.counters.arrived();
+        if self.handshakes.len() >= self.config.max_handshakes {
+            self.counters.refused(Refusal::Busy);
+        } else {
+            self.begin(|protocols, deadline| async move { incoming::over_bytes(newcomer, &protocols, deadline).await });
+        }
+    }
+
+    fn begin<F>(&mut self, handshake: impl FnOnce(Vec<String>, std::time::Instant) -> F)
+    where
+        F: Future<Output = Result<Incoming, Refusal>> + Send + 'static,
+    {
+        let deadline = Instant::now() + self.config.setup_timeout;
+        let handshake = handshake(self.config.protocols.clone(), deadline.into_std());
+        self.handshakes.push(Box::pin(async move { timeout_at(deadline, handshake).await.unwrap_or(Err(Refusal::Late)) }));
+    }
+
+    /// Ends. Connections that their sessions have closed get half a second to tell their peers why; those still open end
+    /// with `code`, which sessions over WebTransport cannot read.
     pub async fn close(self, code: u32, reason: &str) {
-        self.endpoint.close(code.into(), reason.as_bytes());
-        drop(self.handshakes);
-        if timeout(DRAIN, self.endpoint.wait_idle()).await.is_err() {
+        let Self { endpoint, handshakes, listeners, .. } = self;
+        endpoint.set_server_config(None);
+        drop((handshakes, listeners));
+        let _ = timeout(FAREWELL, endpoint.wait_idle()).await;
+        endpoint.close(code.into(), reason.as_bytes());
+        if timeout(DRAIN, endpoint.wait_idle()).await.is_err() {
             debug!("peers did not confirm the end in time");
         }
     }

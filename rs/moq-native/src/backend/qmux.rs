@@ -2,12 +2,13 @@
 //!
 //! An adapter over the qmux crate, which frames, counts credit and keeps the connection alive in tasks of its own. It asks for
 //! an async caller where a session polls; `stream` bridges that without giving up a byte. How the subprotocol is agreed on is
-//! in `negotiate`.
+//! in `negotiate`, how plain sockets do it in `bytes`.
 //!
 //! A connection closes with code 0 when its last handle is gone, whatever its streams still hold.
 //!
 //! Spec: qmux drafts 00 to 02, and the framing called `webtransport` before them.
 
+mod bytes;
 mod ending;
 mod negotiate;
 mod stream;
@@ -18,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use ::bytes::Bytes;
 use futures::{Sink, Stream};
 use moq_lite::transport::{self, BiStream, ConnectionError, ConnectionStats, Rank};
 use qmux::ws::{KeepAlive, Upgraded};
@@ -31,6 +32,7 @@ use web_transport_trait::{Session as _, Stats as _};
 
 use self::ending::Ending;
 pub use self::{
+    bytes::{BytesError, accept_bytes, connect_bytes},
     negotiate::{NoCommonProtocol, negotiate, offer},
     stream::{RecvStream, SendStream},
 };

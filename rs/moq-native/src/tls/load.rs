@@ -71,3 +71,78 @@ pub(super) fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, LoadErr
 fn failed(path: &Path) -> impl Fn(pem::Error) -> LoadError + '_ {
     |source| LoadError::Read { path: path.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::KeyPair;
+
+    use super::*;
+
+    /// PEM files in a directory of their own, gone with the test.
+    struct Files(PathBuf);
+
+    impl Files {
+        fn new(test: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("moq-native-load-{test}-{}", std::process::id()));
+            std::fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+
+        fn write(&self, name: &str, content: &str) -> PathBuf {
+            let path = self.0.join(name);
+            std::fs::write(&path, content).unwrap();
+            path
+        }
+    }
+
+    impl Drop for Files {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn pem(name: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    #[test]
+    fn several_pairs_are_loaded_in_their_order() {
+        let files = Files::new("several");
+        let [first, second] = ["first.test", "second.test"].map(|name| {
+            let (certificate, key) = pem(name);
+            PemFiles {
+                certificate: files.write(&format!("{name}.pem"), &certificate),
+                key: files.write(&format!("{name}.key"), &key),
+            }
+        });
+        let alone = [first.clone(), second.clone()].map(|pair| Certificates::load(&[pair]).unwrap().fingerprints()[0]);
+        let both = Certificates::load(&[first, second]).unwrap();
+        assert_eq!(both.fingerprints(), alone);
+        assert_eq!(both.expires(), None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_the_file() {
+        let files = Files::new("wrong");
+        let (certificate, key) = pem("first.test");
+        let certificate = files.write("certificate.pem", &certificate);
+        let key = files.write("key.pem", &key);
+        let other = files.write("other.pem", &pem("second.test").1);
+        let (empty, missing) = (files.write("empty.pem", ""), files.0.join("missing.pem"));
+        let load = |certificate: &PathBuf, key: &PathBuf| {
+            let pair = PemFiles { certificate: certificate.clone(), key: key.clone() };
+            Certificates::load(&[pair]).unwrap_err()
+        };
+
+        assert!(matches!(load(&certificate, &other), LoadError::Mismatch { .. }));
+        assert!(matches!(load(&empty, &key), LoadError::Empty(path) if path == empty));
+        for (certificate, key, culprit) in
+            [(&missing, &key, &missing), (&certificate, &missing, &missing), (&certificate, &empty, &empty)]
+        {
+            assert!(matches!(load(certificate, key), LoadError::Read { path, .. } if path == *culprit));
+        }
+        assert!(matches!(Certificates::load(&[]), Err(LoadError::None)));
+    }
+}

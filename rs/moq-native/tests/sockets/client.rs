@@ -1,22 +1,25 @@
 //! Where a client gets to by URL, and what it says when it does not.
 
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderValue, header::SEC_WEBSOCKET_PROTOCOL};
 use moq_lite::transport::Connection;
 use moq_native::{
-    Client, ClientConfig, ConnectError, PinError, Server,
+    AnyConnection, Client, ConnectError, PinError, Server,
+    backend::qmux,
     tls::{Certificates, Trust},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
+use tokio_rustls::TlsAcceptor;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 
 use crate::pair::*;
 
 fn client(trust: Trust) -> Client {
-    let mut config = ClientConfig::default();
-    config.bind = "127.0.0.1:0".parse().unwrap();
-    config.trust = trust;
-    Client::new(config).unwrap()
+    Client::new(client_config(trust)).unwrap()
 }
 
 /// Accepts one peer.
@@ -75,11 +78,7 @@ async fn trust_decides_who_is_spoken_to() {
         (Trust::Roots(Vec::new()), false),
     ] {
         let name = format!("{trust:?}");
-        let mut config = ClientConfig::default();
-        config.bind = "127.0.0.1:0".parse().unwrap();
-        config.trust = trust;
-        config.websocket_after = None;
-        let client = Client::new(config).unwrap();
+        let client = client(trust);
         let connected = soon(async {
             tokio::select! {
                 connected = client.connect(&url) => connected,
@@ -95,24 +94,81 @@ async fn trust_decides_who_is_spoken_to() {
 async fn a_url_says_what_is_wrong_with_it() {
     let client = client(Trust::Anyone);
     for (url, expected) in [
-        ("ftp://localhost/", r#"no transport goes by "ftp"; use https, moqt, moql, wss, ws or http"#),
+        ("ftp://localhost/", r#"no transport goes by "ftp"; use https, moqt, moql, wss, ws, tcp, unix or http"#),
         ("moqt:opaque", "the URL names no host"),
+        ("tcp://localhost/", "the URL names no port, and tcp has none of its own"),
+        ("unix://here/", "the URL names no absolute path of a socket, as in unix:///run/moq.sock"),
+        ("unix:///nowhere/at/all", "Unix socket /nowhere/at/all: No such file or directory (os error 2)"),
     ] {
         assert_eq!(client.connect(&url.parse().unwrap()).await.unwrap_err().to_string(), expected);
     }
-    let nobody = client.connect(&"https://nobody.invalid/".parse().unwrap()).await.unwrap_err();
-    assert!(nobody.to_string().starts_with("looking up nobody.invalid: "), "{nobody}");
+    let nobody = client.connect(&"https://nobody..invalid/".parse().unwrap()).await.unwrap_err();
+    assert!(nobody.to_string().starts_with("looking up nobody..invalid: "), "{nobody}");
 }
 
 #[tokio::test]
 async fn a_server_that_is_silent_is_given_up() {
     // A socket that nobody reads.
     let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let mut config = ClientConfig::default();
-    config.bind = "127.0.0.1:0".parse().unwrap();
-    config.trust = Trust::Anyone;
-    config.connect_timeout = std::time::Duration::from_millis(100);
+    let mut config = client_config(Trust::Anyone);
+    config.connect_timeout = Duration::from_millis(100);
     let client = Client::new(config).unwrap();
     let url = url("moqt", silent.local_addr().unwrap(), "/");
     assert!(matches!(soon(client.connect(&url)).await, Err(ConnectError::Late(_))));
+}
+
+/// Serves one WebSocket over TLS, whatever its path.
+#[allow(clippy::result_large_err, reason = "the callback of a handshake is the library's to shape")]
+async fn serve_wss(listener: TcpListener, certificates: Certificates) -> AnyConnection {
+    let tls = TlsAcceptor::from(Arc::new(certificates.server_config(&["http/1.1"]).unwrap()));
+    let (tcp, _) = listener.accept().await.unwrap();
+    let answer = |request: &Request, mut response: Response| {
+        assert_eq!(request.uri(), "/room?jwt=secret");
+        assert!(request.headers()[SEC_WEBSOCKET_PROTOCOL].to_str().unwrap().starts_with("qmux-01.moq-lite-06, qmux-00."));
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("qmux-01.moq-lite-06"));
+        Ok(response)
+    };
+    let socket = tokio_tungstenite::accept_hdr_async(tls.accept(tcp).await.unwrap(), answer).await.unwrap();
+    qmux::accept(socket, Some("qmux-01.moq-lite-06")).into()
+}
+
+#[tokio::test]
+async fn where_udp_is_dropped_a_websocket_wins_the_race() {
+    let certificates = Certificates::generate(&["localhost"]).unwrap();
+    // Takes packets and says nothing, as a firewall does.
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let listener = TcpListener::bind(address).await.unwrap();
+
+    let mut config = client_config(Trust::Fingerprints(certificates.fingerprints()));
+    config.websocket_after = Some(Duration::from_millis(1));
+    let client = Client::new(config).unwrap();
+    let url = url("https", address, "/room?jwt=secret#fragment");
+    let (connected, _served) = soon(async { tokio::join!(client.connect(&url), serve_wss(listener, certificates)) }).await;
+    let connected = connected.unwrap();
+    assert!(matches!(connected, AnyConnection::Qmux(_)));
+    assert_eq!(connected.protocol(), Some("moq-lite-06"));
+}
+
+#[tokio::test]
+async fn where_udp_passes_webtransport_wins_the_race() {
+    let (mut server, _) = endpoints().await;
+    let mut config = client_config(Trust::Fingerprints(server.fingerprints()));
+    config.websocket_after = Some(Duration::ZERO);
+    let client = Client::new(config).unwrap();
+    let url = url("https", server.local_addr(), "/");
+    // Nothing listens on TCP, so the other one fails first.
+    let (connected, ()) = soon(async { tokio::join!(client.connect(&url), admit(&mut server)) }).await;
+    assert!(matches!(connected.unwrap(), AnyConnection::Quic(_)));
+}
+
+#[tokio::test]
+async fn a_websocket_that_is_refused_says_with_which_status() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = url("ws", listener.local_addr().unwrap(), "/room");
+    let client = client(Trust::Anyone);
+    let page = "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n".to_owned();
+    let (connected, request) = soon(async { tokio::join!(client.connect(&url), answer(listener, page)) }).await;
+    assert!(matches!(connected, Err(ConnectError::Refused(http::StatusCode::FORBIDDEN))), "{connected:?}");
+    assert!(request.starts_with("GET /room HTTP/1.1\r\n"), "{request}");
 }

@@ -3,6 +3,8 @@
 use std::{
     future::poll_fn,
     net::SocketAddr,
+    path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
     task::{Context, Poll},
     time::Duration,
 };
@@ -27,14 +29,18 @@ use url::Url;
 pub(crate) enum Carrier {
     Quic,
     WebTransport,
+    Tcp,
+    Unix,
     /// A WebSocket whose client offers this alone. `None`: it offers nothing.
     WebSocket(Option<&'static str>),
 }
 
 impl Carrier {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Quic,
         Self::WebTransport,
+        Self::Tcp,
+        Self::Unix,
         Self::WebSocket(Some("qmux-01.moq-lite-05")),
         Self::WebSocket(Some("qmux-00.moq-lite-05")),
         Self::WebSocket(Some("qmux-02")),
@@ -61,15 +67,24 @@ pub(crate) struct Pair {
 impl Pair {
     pub(crate) async fn connect(carrier: Carrier) -> Self {
         match carrier {
-            Carrier::Quic => Self::over_udp("moqt").await,
-            Carrier::WebTransport => Self::over_udp("https").await,
+            Carrier::Quic | Carrier::WebTransport | Carrier::Tcp | Carrier::Unix => Self::dial(carrier).await,
             Carrier::WebSocket(offered) => Self::over_websocket(offered).await,
         }
     }
 
-    async fn over_udp(scheme: &str) -> Self {
-        let (mut server, client) = endpoints().await;
-        let url = url(scheme, server.local_addr(), "/room?jwt=token");
+    async fn dial(carrier: Carrier) -> Self {
+        let directory = Directory::new();
+        let mut config = server_config();
+        config.tcp = Some("127.0.0.1:0".parse().unwrap());
+        config.unix = Some(directory.0.join("socket"));
+        let mut server = Server::bind(config).unwrap();
+        let client = client_of(&server);
+        let url = match carrier {
+            Carrier::Quic => url("moqt", server.local_addr(), "/room?jwt=token"),
+            Carrier::Tcp => url("tcp", server.tcp_addr().unwrap(), "/room?jwt=token"),
+            Carrier::Unix => format!("unix://{}?path=/room", directory.0.join("socket").display()).parse().unwrap(),
+            _ => url("https", server.local_addr(), "/room?jwt=token"),
+        };
         let (client, server) = tokio::join!(client.connect(&url), async { arrive(&mut server).await.accept().await });
         Self { client: client.unwrap(), server: server.unwrap() }
     }
@@ -113,14 +128,44 @@ impl Pair {
     }
 }
 
+/// A directory of its own, gone with the test.
+pub(crate) struct Directory(pub(crate) PathBuf);
+
+impl Directory {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("moq-native-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// A server on a free port of loopback, and a client that believes it.
 pub(crate) async fn endpoints() -> (Server, Client) {
     let server = Server::bind(server_config()).unwrap();
+    let client = client_of(&server);
+    (server, client)
+}
+
+/// A client that believes `server`.
+pub(crate) fn client_of(server: &Server) -> Client {
+    Client::new(client_config(Trust::Fingerprints(server.fingerprints()))).unwrap()
+}
+
+/// On loopback, over the one transport that a URL names.
+pub(crate) fn client_config(trust: Trust) -> ClientConfig {
     let mut config = ClientConfig::default();
     config.bind = "127.0.0.1:0".parse().unwrap();
-    config.trust = Trust::Fingerprints(server.fingerprints());
+    config.trust = trust;
     config.websocket_after = None;
-    (server, Client::new(config).unwrap())
+    config
 }
 
 pub(crate) fn server_config() -> ServerConfig {

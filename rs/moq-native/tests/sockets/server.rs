@@ -5,10 +5,13 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use moq_lite::transport::{Connection, ConnectionError};
 use moq_native::{
-    Client, ClientConfig, ConnectError, Server, Transport,
+    Client, ConnectError, Server, Transport,
     tls::{Certificates, Trust},
 };
-use tokio::net::UdpSocket;
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::{TcpStream, UdpSocket},
+};
 
 use crate::{pair::*, stranger::Stranger};
 
@@ -64,9 +67,7 @@ async fn of_a_clients_protocols_the_first_that_is_spoken_wins() {
         (&["moqt-15"], None),
         (&[], None),
     ] {
-        let mut config = ClientConfig::default();
-        config.bind = "127.0.0.1:0".parse().unwrap();
-        config.trust = Trust::Fingerprints(server.fingerprints());
+        let mut config = client_config(Trust::Fingerprints(server.fingerprints()));
         config.protocols = offered.iter().map(|token| (*token).to_owned()).collect();
         let client = Client::new(config).unwrap();
         let url = url("https", server.local_addr(), "/");
@@ -192,6 +193,62 @@ async fn packets_that_are_no_quic_leave_no_trace() {
 }
 
 #[tokio::test]
+async fn bytes_that_are_no_qmux_are_refused_and_hold_nobody_back() {
+    let mut config = server_config();
+    config.tcp = Some("127.0.0.1:0".parse().unwrap());
+    let mut server = Server::bind(config).unwrap();
+    let address = server.tcp_addr().unwrap();
+    let mut open = Vec::new();
+    for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0xff; 64], &[0x00], &[]] {
+        let mut socket = TcpStream::connect(address).await.unwrap();
+        socket.write_all(bytes).await.unwrap();
+        open.push(socket);
+    }
+    let stranger = async {
+        let mut config = client_config(Trust::Anyone);
+        config.protocols = vec!["moqt-15".to_owned()];
+        Client::new(config).unwrap().connect(&url("tcp", address, "/")).await
+    };
+    let nothing_in_common = soon(beside(&mut server, stranger)).await.unwrap_err();
+    assert_eq!(nothing_in_common.to_string(), "qmux: no session protocol in common");
+
+    let (connected, incoming) = soon(async {
+        let (client, url) = (client_of(&server), url("tcp", address, "/"));
+        tokio::join!(async { client.connect(&url).await }, arrive(&mut server))
+    })
+    .await;
+    connected.unwrap();
+    assert_eq!((incoming.transport(), incoming.protocol()), (Transport::Tcp, Some("moq-lite-06")));
+    assert_eq!(count(&server, "arrived"), 6);
+    assert!(count(&server, "refused_qmux") >= 2);
+}
+
+#[tokio::test]
+async fn a_unix_socket_outlives_no_server_and_replaces_no_file() {
+    let directory = Directory::new();
+    let path = directory.0.join("socket");
+    let bind = |path: &std::path::Path| {
+        let mut config = server_config();
+        config.unix = Some(path.to_owned());
+        Server::bind(config)
+    };
+
+    let first = bind(&path).unwrap();
+    assert!(bind(&path).is_err(), "one that is listened at stays");
+    drop(first);
+    assert!(!path.exists());
+
+    // A server that was killed leaves its socket behind.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+    drop(bind(&path).unwrap());
+
+    std::fs::write(&path, "precious").unwrap();
+    assert!(bind(&path).is_err());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+}
+
+#[tokio::test]
 async fn certificates_change_without_a_restart() {
     let (mut server, client) = endpoints().await;
     let url = url("moqt", server.local_addr(), "/");
@@ -216,6 +273,21 @@ async fn a_closed_server_tells_its_peers_and_accepts_nobody() {
     let (mut connected, _accepted) = (connected.unwrap(), accepted.unwrap());
     let (ended, ()) = soon(async { tokio::join!(closed(&mut connected), server.close(16, "maintenance")) }).await;
     assert_eq!(ended, ConnectionError::Closed { code: 16, reason: "maintenance".to_owned() });
+}
+
+#[tokio::test]
+async fn what_a_session_said_last_is_heard_though_its_server_closes() {
+    for scheme in ["https", "moqt"] {
+        let (mut server, client) = endpoints().await;
+        let url = url(scheme, server.local_addr(), "/");
+        let accept = async { arrive(&mut server).await.accept().await };
+        let (connected, accepted) = soon(async { tokio::join!(client.connect(&url), accept) }).await;
+        let (mut connected, accepted) = (connected.unwrap(), accepted.unwrap());
+        accepted.close(0x10, "going away");
+        drop(accepted);
+        let (ended, ()) = soon(async { tokio::join!(closed(&mut connected), server.close(0, "")) }).await;
+        assert_eq!(ended, ConnectionError::Closed { code: 0x10, reason: "going away".to_owned() }, "{scheme}");
+    }
 }
 
 #[tokio::test]

@@ -90,8 +90,8 @@ impl Critical {
 /// The streams of one direction, for one handle of a connection. A clone starts with none.
 pub(super) struct Arrivals<A> {
     opened: Waiting<Result<A, quinn::ConnectionError>>,
-    /// Streams whose prefix is on its way.
-    unread: FuturesUnordered<Unread<A>>,
+    /// Streams whose prefix is on its way. `None`: there were none yet, as in most clones.
+    unread: Option<FuturesUnordered<Unread<A>>>,
 }
 
 type Unread<A> = Pin<Box<dyn Future<Output = (A, Kind)> + Send + Sync>>;
@@ -120,13 +120,16 @@ impl<A: Arrival> Arrivals<A> {
                         return Poll::Ready(Ok(stream));
                     }
                 }
-                Poll::Pending => self.unread.push(Box::pin(async move {
+                Poll::Pending => self.unread.get_or_insert_default().push(Box::pin(async move {
                     let kind = poll_fn(|cx| prefix.poll(cx, stream.recv())).await;
                     (stream, kind)
                 })),
             }
         }
-        while let Some((stream, kind)) = ready!(self.unread.poll_next_unpin(cx)) {
+        let Some(unread) = &mut self.unread else {
+            return Poll::Pending;
+        };
+        while let Some((stream, kind)) = ready!(unread.poll_next_unpin(cx)) {
             if let Some(stream) = sort(stream, kind, critical) {
                 return Poll::Ready(Ok(stream));
             }
@@ -150,7 +153,7 @@ fn sort<A: Arrival>(stream: A, kind: Kind, critical: &Critical) -> Option<A> {
 
 impl<A> Default for Arrivals<A> {
     fn default() -> Self {
-        Self { opened: Waiting::default(), unread: FuturesUnordered::new() }
+        Self { opened: Waiting::default(), unread: None }
     }
 }
 
@@ -162,6 +165,6 @@ impl<A> Clone for Arrivals<A> {
 
 impl<A> fmt::Debug for Arrivals<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Arrivals").field("unread", &self.unread.len()).finish()
+        f.debug_struct("Arrivals").field("unread", &self.unread.as_ref().map(FuturesUnordered::len)).finish()
     }
 }
