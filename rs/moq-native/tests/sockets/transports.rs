@@ -193,6 +193,30 @@ async fn a_peer_may_open_as_many_streams_as_it_is_allowed() {
 }
 
 #[tokio::test]
+async fn a_peer_that_asks_much_may_ask_more() {
+    for carrier in Carrier::ALL {
+        let Pair { mut client, mut server } = soon(Pair::connect(carrier)).await;
+        let ask = async {
+            let mut asked = Vec::new();
+            for _ in 0..1000 {
+                let (mut send, recv) = open_bi(&mut client).await;
+                write(&mut send, [Bytes::from("subscribe")]).await.unwrap();
+                asked.push((send, recv));
+            }
+            asked
+        };
+        let hold = async {
+            let mut held = Vec::new();
+            for _ in 0..1000 {
+                held.push(accept_bi(&mut server).await);
+            }
+            held
+        };
+        soon(async { tokio::join!(ask, hold) }).await;
+    }
+}
+
+#[tokio::test]
 async fn datagrams_arrive_whole_where_there_are_any() {
     for carrier in Carrier::ALL {
         let pair = soon(Pair::connect(carrier)).await;
