@@ -422,15 +422,19 @@ async fn whoever_comes_back_to_an_empty_room_gets_the_current_group_from_its_fir
         let (publisher, viewer) = (relay.join(version).await, relay.join(version).await);
         let (_room, video) = room(&publisher);
         let mut group = video.append_group();
+        let mut written = vec!["key".to_owned()];
         group.write_frame("key", None).unwrap();
         for round in 0..5 {
             let mut groups = watch(&viewer, "room/alice", "video").await;
             let mut seen = timeout(SOON, groups.next()).await.expect("the group in time").unwrap();
-            let frame = timeout(SOON, seen.next_frame()).await.expect("its first frame in time").unwrap().unwrap();
-            assert_eq!(frame.payload, "key", "{version}: round {round}");
-            group.write_frame(format!("delta {round}"), None).unwrap();
+            for text in &written {
+                let frame = timeout(SOON, seen.next_frame()).await.expect(text).unwrap().unwrap();
+                assert_eq!(frame.payload, text, "{version}: round {round}");
+            }
             drop((groups, seen));
             until("unwanted", || video.demand().is_none()).await;
+            written.push(format!("delta {round}"));
+            group.write_frame(written[round + 1].clone(), None).unwrap();
         }
     })
     .await;

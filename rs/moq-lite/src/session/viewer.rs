@@ -210,7 +210,8 @@ impl<C: Connection> Viewer<C> {
             Start::Latest { strict: true } | Start::Floor(_) => sequence < floor,
         };
         let above = self.wish.end.is_some_and(|end| sequence > end);
-        if below || above || self.over || !self.served.insert(sequence) {
+        // A group that was cut off is for nobody new; if it arrives again, whole, that counts.
+        if below || above || self.over || group.is_cut() || !self.served.insert(sequence) {
             return false;
         }
         if self.waiting.len() == WAITING_MAX {

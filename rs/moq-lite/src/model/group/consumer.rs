@@ -85,6 +85,11 @@ impl Consumer {
         self.group.ending()
     }
 
+    /// Whether the group ended before its time: there is nothing more to have than what has arrived.
+    pub fn is_cut(&self) -> bool {
+        matches!(self.ending(), Some(Ending::Aborted(_)))
+    }
+
     /// Whether the group came in a datagram, and so goes on in one.
     pub fn is_datagram(&self) -> bool {
         self.group.datagram.load(Ordering::Relaxed)

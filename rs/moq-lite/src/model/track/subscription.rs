@@ -78,7 +78,7 @@ impl Subscription {
         while let Some(group) = self.pending.pop_front() {
             let sequence = group.sequence();
             let wanted = sequence >= floor && ask.end.is_none_or(|end| sequence <= end);
-            if wanted && !expiry::is_expired(&edge, sequence, ask.max_age) {
+            if wanted && !group.is_cut() && !expiry::is_expired(&edge, sequence, ask.max_age) {
                 return Some(group);
             }
         }
