@@ -53,6 +53,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("moq-lite", &["moq-proto"]),
     ("moq-token", &["moq-proto"]),
     ("moq-native", &["moq-lite", "moq-proto"]),
+    ("moq-cli", &["moq-lite", "moq-native", "moq-proto"]),
     ("moq-relay", &["moq-lite", "moq-native", "moq-proto", "moq-token"]),
 ];
 

@@ -1,0 +1,100 @@
+//! Failures: what they are called, the way out of them, and the exit status.
+
+use std::process::ExitCode;
+
+use http::StatusCode;
+use moq_native::ConnectError;
+use moq_proto::{CloseCode, Path, close};
+
+/// A failure that scripts tell from others.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// A command line that parses and makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The relay understood, and said no.
+    #[error("refused by the relay: {reason}")]
+    Refused { reason: String, shown: bool },
+    #[error("nothing is published at {0:?}")]
+    NoBroadcast(Path),
+    #[error("{broadcast:?} has no track {track:?}")]
+    NoTrack { broadcast: Path, track: String },
+    #[error("group {group} is not to be had")]
+    NoGroup { group: u64, can_fetch: bool },
+    #[error("group {group} has no frame {frame}, but {count} of them")]
+    NoFrame { group: u64, frame: u64, count: u64 },
+    #[error("no connection: {error}")]
+    Connect { error: ConnectError, needs_udp: bool },
+}
+
+impl Failure {
+    pub(crate) fn usage(text: impl Into<String>) -> anyhow::Error {
+        Self::Usage(text.into()).into()
+    }
+
+    /// Why there is no connection. `shown`: whether a token was.
+    pub(crate) fn connect(error: ConnectError, shown: bool, needs_udp: bool) -> Self {
+        match error {
+            ConnectError::Refused(status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)) => {
+                Self::Refused { reason: status.to_string(), shown }
+            }
+            error => Self::Connect { error, needs_udp },
+        }
+    }
+
+    fn status(&self) -> u8 {
+        match self {
+            Self::Connect { error: ConnectError::Refused(StatusCode::NOT_FOUND), .. } => 4,
+            Self::Connect { .. } => 1,
+            Self::Usage(_) => 2,
+            Self::Refused { .. } => 3,
+            Self::NoBroadcast(_) | Self::NoTrack { .. } | Self::NoGroup { .. } | Self::NoFrame { .. } => 4,
+        }
+    }
+
+    /// What to try.
+    fn way_out(&self) -> Option<&'static str> {
+        match self {
+            Self::Usage(_) => Some("for more, try --help"),
+            Self::Refused { shown: false, .. } => Some("show a token: --jwt FILE, or the environment variable MOQ_JWT"),
+            Self::Refused { shown: true, .. } => {
+                Some("what the token allows at this URL, and why not: moq-token explain --url URL")
+            }
+            Self::NoBroadcast(_) => Some("`moq announced --once URL` lists what is on air; --wait 1m waits for it to begin"),
+            Self::NoGroup { can_fetch: false, .. } => Some("fetching needs moq-lite-05 or newer, which the relay does not speak"),
+            Self::NoGroup { .. } => Some("groups are kept for a while only; `moq subscribe --json` tells which are on air"),
+            Self::Connect { error, needs_udp } => way_to_connect(error, *needs_udp),
+            Self::NoTrack { .. } | Self::NoFrame { .. } => None,
+        }
+    }
+}
+
+fn way_to_connect(error: &ConnectError, needs_udp: bool) -> Option<&'static str> {
+    let text = error.to_string();
+    if ["certificate", "UnknownIssuer", "NotValidForName"].iter().any(|word| text.contains(word)) {
+        return Some("for a relay with a certificate of its own: http://HOST:PORT, or --tls-root, --tls-fingerprint, --insecure");
+    }
+    match error {
+        ConnectError::Late(_) | ConnectError::Quic(_) if needs_udp => {
+            Some("is a relay there, and does UDP pass? wss:// and ws:// do without UDP")
+        }
+        ConnectError::Late(_) | ConnectError::Quic(_) | ConnectError::Tcp(_) => Some("is a relay there?"),
+        ConnectError::Pin(_) => Some("http:// is for development relays; for others, use https://"),
+        _ => None,
+    }
+}
+
+/// Whether this code says that there is nothing of the name.
+pub(crate) fn is_missing(code: CloseCode) -> bool {
+    matches!(code, close::stream::NOT_FOUND | close::stream::UNROUTABLE)
+}
+
+/// Tells people what went wrong, and scripts how.
+pub(crate) fn tell(error: &anyhow::Error) -> ExitCode {
+    let failure = error.downcast_ref::<Failure>();
+    eprintln!("moq: {error:#}");
+    if let Some(way_out) = failure.and_then(Failure::way_out) {
+        eprintln!("     {way_out}");
+    }
+    ExitCode::from(failure.map_or(1, Failure::status))
+}

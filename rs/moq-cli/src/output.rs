@@ -1,0 +1,81 @@
+//! Standard output, written on a thread of its own: whoever reads it slowly, or not at all, does not stop the session.
+
+use std::{
+    io::{self, BufWriter, Write as _},
+    thread,
+};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use tokio::sync::{
+    mpsc::{self, error::TryRecvError},
+    oneshot,
+};
+
+/// Writes that wait for the reader.
+const AHEAD: usize = 64;
+
+/// What is to be written. Once the reader has gone, writing goes nowhere and nobody complains.
+pub(crate) struct Output {
+    sender: mpsc::Sender<Bytes>,
+    ended: oneshot::Receiver<io::Result<()>>,
+}
+
+/// The reader of standard output has gone, or it cannot be written; [`Output::finish`] tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gone;
+
+impl Output {
+    pub(crate) fn start() -> Self {
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        let (end, ended) = oneshot::channel();
+        thread::spawn(move || {
+            // Nobody may be left to hear it.
+            let _ = end.send(write(receiver));
+        });
+        Self { sender, ended }
+    }
+
+    /// Waits until there is room for a write.
+    ///
+    /// # Cancel safety
+    /// Dropping the call loses nothing.
+    pub(crate) async fn ready(&self) -> Result<(), Gone> {
+        self.sender.reserve().await.map(drop).map_err(|_| Gone)
+    }
+
+    /// Writes, waiting for room.
+    pub(crate) async fn write(&self, bytes: impl Into<Bytes>) -> Result<(), Gone> {
+        self.sender.send(bytes.into()).await.map_err(|_| Gone)
+    }
+
+    /// Waits until all is written. A reader that has gone was content with what it had.
+    ///
+    /// # Errors
+    /// When writing failed otherwise.
+    pub(crate) async fn finish(self) -> anyhow::Result<()> {
+        drop(self.sender);
+        match self.ended.await {
+            Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("writing to standard output"),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn write(mut receiver: mpsc::Receiver<Bytes>) -> io::Result<()> {
+    let mut output = BufWriter::new(io::stdout().lock());
+    loop {
+        let next = match receiver.try_recv() {
+            Ok(bytes) => Some(bytes),
+            Err(TryRecvError::Disconnected) => None,
+            Err(TryRecvError::Empty) => {
+                output.flush()?;
+                receiver.blocking_recv()
+            }
+        };
+        match next {
+            Some(bytes) => output.write_all(&bytes)?,
+            None => return output.flush(),
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! moq publish: standard input as a track.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::Args;
+use moq_lite::model::{group, track};
+use moq_proto::Path;
+use tokio::time::timeout;
+
+use crate::{
+    connect::Connect,
+    event::Event,
+    grouping::{Grouping, Place, Rules},
+    input, on_air,
+    output::Output,
+    peer::{Peer, Role},
+    progress::{Progress, Quiet},
+    signal::Signals,
+    spelling::Spelling,
+    wall::Wall,
+};
+
+/// Largest frame, in bytes, that anybody takes.
+const FRAME_SIZE_MAX: u64 = moq_lite::model::subgroup::FRAME_BYTES_MAX;
+
+/// Publish standard input as a track, until it ends.
+///
+/// The broadcast has this one track. Its frames are the lines of the input, or what --frames says; viewers begin with the first
+/// frame of a group.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    connect: Connect,
+    /// Path of the broadcast below that of the URL; "" is that of the URL itself.
+    path: Path,
+    /// Name of the track.
+    track: String,
+    /// How frames are told apart in the input.
+    #[arg(long, short, value_enum, default_value_t = Spelling::Lines)]
+    frames: Spelling,
+    /// Bytes of a frame with --frames raw.
+    #[arg(long, value_name = "BYTES", default_value_t = 16384, value_parser = clap::value_parser!(u64).range(1..=FRAME_SIZE_MAX))]
+    frame_size: u64,
+    #[command(flatten)]
+    rules: Rules,
+    /// Begin to read only once somebody watches, so that nobody misses the beginning.
+    #[arg(long)]
+    wait: bool,
+    /// Keep groups so long behind the newest, for whoever comes late or fetches them.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    keep: Duration,
+    /// Stay on air so long after the input has ended, for whoever comes late.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
+    stay: Duration,
+    /// Priority among the tracks that a viewer asks for alike; higher goes first.
+    #[arg(long, value_name = "0-255", default_value_t = 127)]
+    priority: u8,
+    /// Write an object a line to standard output: the session, each group, and the end.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    quiet: Quiet,
+}
+
+impl Options {
+    pub(crate) async fn run(self, signals: Signals) -> anyhow::Result<()> {
+        let grouping = Grouping::new(self.rules.clone(), self.frames)?;
+        let connect = Peer::connect(&self.connect, Role::Publish { keep: self.keep });
+        let Some(connected) = signals.unless_ended(connect).await else { return Ok(()) };
+        let mut peer = connected?;
+
+        let broadcast = peer.broadcast();
+        let info = track::Info { priority: self.priority, max_age: self.keep, timescale: Wall::scale() };
+        let track = broadcast.create_track(&self.track, info)?;
+        track.tend(Instant::now());
+        let _on_air = peer.announce(&self.path, &broadcast).context("announcing the broadcast")?;
+
+        let output = self.json.then(Output::start);
+        if let Some(output) = &output {
+            // Whoever read the events and has gone does not end the broadcast.
+            let _ = output.write(Event::Connected { url: &self.connect.url, version: peer.version }.line()).await;
+        }
+        let progress = Progress::of_input(self.quiet);
+        let mut publishing = Publishing { track: &track, grouping, group: None, progress, wall: Wall::new(), output };
+        let published = {
+            let publish = publishing.publish(&self, &signals);
+            tokio::select! {
+                biased;
+                published = publish => published,
+                error = peer.over() => return Err(error),
+                () = on_air::tend(&broadcast, &track) => Ok(()),
+            }
+        };
+        publishing.finish().await?;
+
+        let served = async {
+            let _ = timeout(self.stay, signals.end()).await;
+            on_air::served(&track).await;
+        };
+        tokio::select! {
+            biased;
+            () = served => {}
+            error = peer.over() => return Err(error),
+            () = on_air::tend(&broadcast, &track) => {}
+        }
+        peer.farewell().await;
+        published
+    }
+}
+
+struct Publishing<'a> {
+    track: &'a track::Producer,
+    grouping: Grouping,
+    group: Option<Open>,
+    progress: Progress,
+    wall: Wall,
+    /// Where events go.
+    output: Option<Output>,
+}
+
+/// The group that frames go into.
+struct Open {
+    producer: group::Producer,
+    frames: u64,
+}
+
+impl Publishing<'_> {
+    /// Publishes the input to its end, or until the end is asked for.
+    async fn publish(&mut self, options: &Options, signals: &Signals) -> anyhow::Result<()> {
+        if options.wait && signals.unless_ended(on_air::watched(self.track)).await.is_none() {
+            return Ok(());
+        }
+        let mut input = input::start(options.frames, options.frame_size);
+        loop {
+            let frame = tokio::select! {
+                biased;
+                () = signals.end() => return Ok(()),
+                () = self.progress.due() => {
+                    self.progress.show();
+                    continue;
+                }
+                frame = input.recv() => frame,
+            };
+            match frame {
+                Some(frame) => self.frame(frame?).await?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn frame(&mut self, frame: bytes::Bytes) -> anyhow::Result<()> {
+        let place = self.grouping.place(&frame, Instant::now());
+        if place != Place::Next {
+            self.end_group().await;
+        }
+        if place == Place::Separator {
+            return Ok(());
+        }
+        self.progress.meter.frame(frame.len());
+        let open = match &mut self.group {
+            Some(open) => open,
+            None => {
+                let producer = self.track.append_group();
+                self.tell(Event::Group { group: producer.sequence() }).await;
+                self.group.insert(Open { producer, frames: 0 })
+            }
+        };
+        open.producer.write_frame(frame, Some(self.wall.now()))?;
+        open.frames += 1;
+        Ok(())
+    }
+
+    async fn end_group(&mut self) {
+        let Some(Open { producer, frames }) = self.group.take() else { return };
+        let group = producer.sequence();
+        producer.finish();
+        self.progress.meter.groups += 1;
+        self.tell(Event::GroupEnd { group, frames, whole: true }).await;
+    }
+
+    /// Ends the group and the track, and the events.
+    async fn finish(mut self) -> anyhow::Result<()> {
+        self.end_group().await;
+        self.track.finish(None);
+        self.tell(self.progress.meter.end()).await;
+        match self.output {
+            Some(output) => output.finish().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn tell(&self, event: Event<'_>) {
+        if let Some(output) = &self.output {
+            // Whoever read the events and has gone does not end the broadcast.
+            let _ = output.write(event.line()).await;
+        }
+    }
+}

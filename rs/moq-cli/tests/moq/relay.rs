@@ -1,0 +1,140 @@
+//! The relay's own binary, on free ports of this machine.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{
+        Once,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    thread,
+};
+
+use crate::program::PATIENCE;
+
+/// Open to everybody at these paths.
+fn config(public: &str) -> String {
+    format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\ntls.generate = \"localhost\"\n\
+         [web.http]\nlisten = \"127.0.0.1:0\"\n[auth]\npublic = {public:?}\n"
+    )
+}
+
+/// How the program reaches the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    WebTransport,
+    Quic,
+    WebSocket,
+}
+
+impl Over {
+    pub(crate) const ALL: [Self; 3] = [Self::WebTransport, Self::Quic, Self::WebSocket];
+}
+
+/// A relay that runs until it is dropped.
+pub(crate) struct Relay {
+    child: Child,
+    udp: SocketAddr,
+    web: SocketAddr,
+    pub(crate) fingerprint: String,
+}
+
+impl Relay {
+    /// Starts one that is open to everybody, and waits until it listens.
+    pub(crate) fn start() -> Self {
+        Self::public("")
+    }
+
+    /// Starts one that is open to everybody below `path`, and waits until it listens.
+    pub(crate) fn public(path: &str) -> Self {
+        let mut command = Command::new(binary());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("MOQ_") || name == "RUST_LOG" {
+                command.env_remove(name);
+            }
+        }
+        command.arg(file(&config(path))).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (tell, told) = mpsc::sync_channel(64);
+        // Reads on for as long as the relay writes, so that it never waits for a reader.
+        thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(tell.try_send(line))));
+
+        let (mut udp, mut web, mut log) = (None, None, String::new());
+        let (udp, web) = loop {
+            if let (Some(udp), Some(web)) = (udp, web) {
+                break (udp, web);
+            }
+            let line = told.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("the relay does not listen:\n{log}"));
+            log += &format!("{line}\n");
+            let field = |name| line.split_once(name).map(|(_, rest)| rest.split(' ').next().unwrap().to_owned());
+            match (field("transport="), field("address=")) {
+                (Some(transport), Some(address)) if transport == "quic" => udp = address.parse().ok(),
+                (Some(_), Some(address)) => web = address.parse().ok(),
+                _ => {}
+            }
+        };
+        let fingerprint = get(web, "/certificate.sha256");
+        Self { child, udp, web, fingerprint }
+    }
+
+    /// The URL of a path at this relay.
+    pub(crate) fn url(&self, over: Over, path: &str) -> String {
+        match over {
+            Over::WebTransport => format!("https://{}{path}", self.udp),
+            Over::Quic => format!("moqt://{}{path}", self.udp),
+            Over::WebSocket => format!("ws://{}{path}", self.web),
+        }
+    }
+
+    /// What is on air, a path a line, by the relay's own account.
+    pub(crate) fn announced(&self) -> String {
+        get(self.web, "/announced")
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Beside the program under test, where building the workspace puts it; built if it is not there.
+fn binary() -> PathBuf {
+    static BUILT: Once = Once::new();
+    let binary = Path::new(env!("CARGO_BIN_EXE_moq")).with_file_name("moq-relay");
+    BUILT.call_once(|| {
+        if !binary.exists() {
+            let mut build = Command::new(env!("CARGO"));
+            build.args(["build", "--package", "moq-relay", "--bin", "moq-relay"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+            build.env("CARGO_TARGET_DIR", binary.ancestors().nth(2).unwrap());
+            assert!(build.status().unwrap().success(), "building the relay");
+        }
+    });
+    binary
+}
+
+/// A file of its own for each call, with this text.
+pub(crate) fn file(text: &str) -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("moq-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// The body of an answer.
+fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: localhost\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split_once("\r\n\r\n").unwrap().1.trim().to_owned()
+}
