@@ -2,7 +2,7 @@
 //!
 //! Spec: moq-lite-06, "Error Codes": sessions and streams have a table each.
 
-use moq_proto::{CloseCode, DecodeError, close};
+use moq_proto::{CloseCode, DecodeError, VarInt, close};
 
 use crate::transport::{ConnectionError, StreamError};
 
@@ -58,6 +58,8 @@ pub(super) enum Failure {
     Unroutable,
     #[error("unknown stream type {0:#x}")]
     UnknownStream(u64),
+    #[error("subscribe id {0} is in use")]
+    IdInUse(VarInt),
     #[error("more than {0} requests at a time")]
     TooMany(usize),
     /// What happened here ends the session.
@@ -85,7 +87,9 @@ impl Failure {
         match self {
             Self::Stream(_) | Self::UnknownStream(_) => close::stream::CANCELLED,
             Self::Fatal(_) => close::stream::SESSION_CLOSED,
-            Self::Decode(_) | Self::MessageTooLarge { .. } | Self::Truncated | Self::Trailing => close::stream::MALFORMED_TRACK,
+            Self::Decode(_) | Self::MessageTooLarge { .. } | Self::Truncated | Self::Trailing | Self::IdInUse(_) => {
+                close::stream::MALFORMED_TRACK
+            }
             Self::Timeout => close::stream::CONTROL_TIMEOUT,
             Self::Unroutable => close::stream::UNROUTABLE,
             Self::TooMany(_) => close::stream::NO_CAPACITY,

@@ -5,7 +5,7 @@
 
 use std::{
     cell::RefCell,
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
@@ -13,7 +13,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Poll, Wake},
     time::{Duration, Instant},
 };
 
@@ -28,7 +28,7 @@ use crate::{
         bell::{Bell, Ringer, Token},
         group, track,
     },
-    stats::Stats,
+    stats::{Stats, count},
     transport::{Chunks, Connection},
 };
 
@@ -44,9 +44,8 @@ pub struct Fanout<C: Connection> {
     floor: Rc<RefCell<Floor<C>>>,
     ringer: Ringer,
     ready: Arc<Ready>,
-    /// Viewers still to be visited in this turn, last first.
-    visits: Vec<usize>,
     rung: Vec<Token>,
+    awake: Vec<usize>,
     sleep: std::pin::Pin<Box<Sleep>>,
     armed: bool,
 }
@@ -64,15 +63,38 @@ impl<C: Connection> Clone for Handle<C> {
     }
 }
 
+/// What a turn has done, counted once at its end.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) sent_bytes: u64,
+    pub(super) sent_groups: u64,
+    pub(super) expired_groups: u64,
+}
+
 struct Floor<C: Connection> {
-    viewers: Slab<Viewer<C>>,
+    seats: Slab<Seated<C>>,
     stages: Slab<Stage>,
     by_track: HashMap<track::Id, Token>,
-    blocked: usize,
+    /// Seats to be visited, in the order in which they came to be. A seat stands here once.
+    visits: VecDeque<usize>,
+    /// Seats that cannot take what they want. A seat stands here once, until a tick finds that it can.
+    blocked: VecDeque<usize>,
     scratch: Chunks,
     /// Groups that arrived at the track now rung.
     fresh: Vec<group::Consumer>,
+    tally: Tally,
     stats: Stats,
+}
+
+/// A viewer, and which lists its seat stands on.
+struct Seated<C: Connection> {
+    viewer: Viewer<C>,
+    /// To be visited.
+    queued: bool,
+    /// The viewer itself asked for the visit: there is room, or it is new.
+    roomy: bool,
+    /// Looked after by the tick.
+    blocked: bool,
 }
 
 /// One track that has viewers on this shard.
@@ -81,18 +103,20 @@ struct Stage {
     _bell: Bell,
     /// The order of arrival up to which its groups were offered.
     seen: u64,
-    viewers: Vec<usize>,
+    seats: Vec<usize>,
 }
 
 impl<C: Connection> Fanout<C> {
     pub fn new(stats: Stats) -> (Self, Handle<C>) {
         let floor = Floor {
-            viewers: Slab::new(),
+            seats: Slab::new(),
             stages: Slab::new(),
             by_track: HashMap::new(),
-            blocked: 0,
+            visits: VecDeque::new(),
+            blocked: VecDeque::new(),
             scratch: Chunks::new(),
             fresh: Vec::new(),
+            tally: Tally::default(),
             stats,
         };
         let handle = Handle { floor: Rc::new(RefCell::new(floor)), ringer: Ringer::new(), ready: Arc::default() };
@@ -100,8 +124,8 @@ impl<C: Connection> Fanout<C> {
             floor: handle.floor.clone(),
             ringer: handle.ringer.clone(),
             ready: handle.ready.clone(),
-            visits: Vec::new(),
             rung: Vec::new(),
+            awake: Vec::new(),
             sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
             armed: false,
         };
@@ -116,11 +140,16 @@ impl<C: Connection> Fanout<C> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.ready.waker.register(cx.waker());
         let now = now();
-        // Until both lists are empty and have this task's waker; a turn that is too long goes on after other tasks.
-        while self.ringer.poll_rung(cx).is_ready() || !self.ready.is_empty() || !self.visits.is_empty() {
-            self.turn(now);
-            if !self.visits.is_empty() {
+        // Until nobody is to be visited and both sources have this task's waker. A turn that is too long goes on after
+        // other tasks of the shard.
+        loop {
+            let rung = self.ringer.poll_rung(cx).is_ready();
+            let more = self.turn(now, rung);
+            if more {
                 cx.waker().wake_by_ref();
+                break;
+            }
+            if !rung {
                 break;
             }
         }
@@ -128,105 +157,144 @@ impl<C: Connection> Fanout<C> {
         Poll::Pending
     }
 
-    /// One turn of the shard, or the rest of one that was too long for one go.
-    fn turn(&mut self, now: Instant) {
+    /// One turn of the shard. Returns whether some viewers are left for the next one.
+    fn turn(&mut self, now: Instant, rung: bool) -> bool {
         let floor = &mut *self.floor.borrow_mut();
-        self.ready.take(&mut self.visits);
-        self.ringer.take_rung(&mut self.rung);
-        for token in self.rung.drain(..) {
-            floor.gather(token, &mut self.visits);
+        self.ready.take(&mut self.awake);
+        for key in self.awake.drain(..) {
+            floor.queue(key, true);
         }
-        let from = self.visits.len().saturating_sub(VISITS_MAX);
-        for key in self.visits.drain(from..) {
-            floor.advance(key, now);
+        if rung {
+            self.ringer.take_rung(&mut self.rung);
+            for token in self.rung.drain(..) {
+                floor.gather(token);
+            }
         }
+        for _ in 0..VISITS_MAX {
+            let Some(key) = floor.visits.pop_front() else { break };
+            floor.visit(key, now);
+        }
+        floor.settle_accounts();
+        !floor.visits.is_empty()
     }
 
     /// Looks after viewers that take nothing now: lets go of what is stale.
     fn tick(&mut self, cx: &mut Context<'_>, now: Instant) {
         let floor = &mut *self.floor.borrow_mut();
-        if floor.blocked == 0 {
+        if floor.blocked.is_empty() {
             self.armed = false;
             return;
         }
-        if !self.armed {
-            self.armed = true;
-            self.sleep.as_mut().reset(tokio::time::Instant::from_std(now + TICK));
+        let next = tokio::time::Instant::from_std(now + TICK);
+        if !std::mem::replace(&mut self.armed, true) {
+            self.sleep.as_mut().reset(next);
         }
-        while self.sleep.as_mut().poll(cx).is_ready() {
-            floor.expire(now);
-            self.sleep.as_mut().reset(tokio::time::Instant::from_std(now + TICK));
+        if self.sleep.as_mut().poll(cx).is_ready() {
+            floor.look_after_blocked(now);
+            self.sleep.as_mut().reset(next);
+            // Arms the timer again; it lies in the future.
+            let _ = self.sleep.as_mut().poll(cx);
+            if !floor.visits.is_empty() {
+                cx.waker().wake_by_ref();
+            }
         }
     }
 }
 
 impl<C: Connection> Floor<C> {
+    fn queue(&mut self, key: usize, roomy: bool) {
+        let Some(seated) = self.seats.get_mut(key) else { return };
+        seated.roomy |= roomy;
+        if !std::mem::replace(&mut seated.queued, true) {
+            self.visits.push_back(key);
+        }
+    }
+
     /// Offers a rung track's new groups to its viewers, and notes which of them to visit.
-    fn gather(&mut self, token: Token, visits: &mut Vec<usize>) {
+    fn gather(&mut self, token: Token) {
         let Some(stage) = self.stages.get_mut(token) else { return };
-        self.fresh.clear();
         stage.seen = stage.track.arrivals_since(stage.seen, &mut self.fresh);
-        for &key in &stage.viewers {
-            let Some(viewer) = self.viewers.get_mut(key) else { continue };
-            let offered = viewer.offer(&self.fresh);
-            // Somebody blocked is visited when there is room again, not for every burst.
-            if offered || !viewer.is_blocked() {
-                visits.push(key);
+        for &key in &stage.seats {
+            let Some(seated) = self.seats.get_mut(key) else { continue };
+            // Somebody who is blocked throughout is visited when there is room again, not for every burst.
+            if seated.viewer.offer(&self.fresh, stage.seen) && !std::mem::replace(&mut seated.queued, true) {
+                self.visits.push_back(key);
             }
         }
+        // Nothing is kept alive by having been handed out.
+        self.fresh.clear();
     }
 
-    fn advance(&mut self, key: usize, now: Instant) {
-        self.visit(key, |viewer, scratch, stats| viewer.advance(now, scratch, stats));
-    }
-
-    fn expire(&mut self, now: Instant) {
-        let blocked: Vec<_> = self.viewers.iter().filter(|(_, viewer)| viewer.is_blocked()).map(|(key, _)| key).collect();
-        for key in blocked {
-            self.visit(key, |viewer, scratch, stats| viewer.expire(now, scratch, stats));
-        }
-    }
-
-    /// Runs `deed` on one viewer. Its panic is its session's alone.
-    fn visit(&mut self, key: usize, deed: impl FnOnce(&mut Viewer<C>, &mut Chunks, &Stats)) {
-        let Some(viewer) = self.viewers.get_mut(key) else { return };
-        let was_blocked = viewer.is_blocked();
-        let (scratch, stats) = (&mut self.scratch, &self.stats);
-        let done = catch_unwind(AssertUnwindSafe(|| deed(&mut *viewer, scratch, stats)));
-        if done.is_err() {
+    /// Gives one viewer what it lacks. Its panic is its session's alone.
+    fn visit(&mut self, key: usize, now: Instant) {
+        let Some(seated) = self.seats.get_mut(key) else { return };
+        seated.queued = false;
+        let roomy = std::mem::take(&mut seated.roomy);
+        let (viewer, scratch, tally) = (&mut seated.viewer, &mut self.scratch, &mut self.tally);
+        if catch_unwind(AssertUnwindSafe(|| viewer.advance(now, roomy, scratch, tally))).is_err() {
             error!(viewer = key, "a viewer's visit panicked; its session ends");
             viewer.fail(Outcome::Panicked);
         }
-        let is_blocked = viewer.is_blocked();
-        self.blocked = self.blocked + usize::from(is_blocked) - usize::from(was_blocked);
+        self.scratch.clear();
+        if seated.viewer.is_blocked() && !std::mem::replace(&mut seated.blocked, true) {
+            self.blocked.push_back(key);
+        }
+    }
+
+    /// Lets the blocked viewers go of what is stale, so many a tick that nobody else has to wait for it.
+    fn look_after_blocked(&mut self, now: Instant) {
+        for _ in 0..self.blocked.len().min(VISITS_MAX) {
+            let Some(key) = self.blocked.pop_front() else { break };
+            let Some(seated) = self.seats.get_mut(key) else { continue };
+            if !seated.blocked {
+                continue;
+            }
+            let let_go = seated.viewer.let_go(now, &mut self.tally);
+            seated.blocked = seated.viewer.is_blocked();
+            if seated.blocked {
+                self.blocked.push_back(key);
+            }
+            if let_go {
+                self.queue(key, false);
+            }
+        }
+        self.settle_accounts();
+    }
+
+    fn settle_accounts(&mut self) {
+        let Tally { sent_bytes, sent_groups, expired_groups } = std::mem::take(&mut self.tally);
+        let counters = self.stats.counters();
+        for (counter, more) in
+            [(&counters.sent_bytes, sent_bytes), (&counters.sent_groups, sent_groups), (&counters.expired_groups, expired_groups)]
+        {
+            if more > 0 {
+                count(counter, more);
+            }
+        }
     }
 }
 
 impl<C: Connection> Handle<C> {
-    /// Sits a viewer down. It is visited in the next turn.
-    pub(super) fn seat(&self, make: impl FnOnce(Waker) -> Viewer<C>) -> Seat<C> {
+    /// Sits a viewer of `track` down. It is visited in the next turn.
+    pub(super) fn seat(&self, track: &track::Consumer, make: impl FnOnce(Arc<ViewerBell>) -> Viewer<C>) -> Seat<C> {
         let mut guard = self.floor.borrow_mut();
         let floor = &mut *guard;
-        let entry = floor.viewers.vacant_entry();
-        let key = entry.key();
-        let bell = Arc::new(ViewerBell { key, rung: AtomicBool::new(false), ready: self.ready.clone() });
-        let viewer = entry.insert(make(bell.clone().into()));
-        viewer.set_bell(bell.clone());
-
-        let track = viewer.track().clone();
+        // The bell comes first: what arrives while the viewer looks back rings, and is offered then.
         let token = *floor.by_track.entry(track.id()).or_insert_with(|| {
             let entry = floor.stages.vacant_entry();
             let token = entry.key();
             let bell = track.attach(&self.ringer, token);
-            // Everything from here on rings; what came before the newcomer finds by itself.
-            let seen = track.arrived();
-            entry.insert(Stage { track, _bell: bell, seen, viewers: Vec::new() });
+            entry.insert(Stage { track: track.clone(), _bell: bell, seen: track.arrived(), seats: Vec::new() });
             token
         });
-        floor.stages[token].viewers.push(key);
+        let entry = floor.seats.vacant_entry();
+        let key = entry.key();
+        let bell = Arc::new(ViewerBell { key, rung: AtomicBool::new(false), ready: self.ready.clone() });
+        entry.insert(Seated { viewer: make(bell.clone()), queued: false, roomy: false, blocked: false });
+        floor.stages[token].seats.push(key);
         drop(guard);
         bell.wake_by_ref();
-        Seat { floor: self.floor.clone(), key, token }
+        Seat { floor: self.floor.clone(), key, token, bell }
     }
 }
 
@@ -235,38 +303,36 @@ pub(super) struct Seat<C: Connection> {
     floor: Rc<RefCell<Floor<C>>>,
     key: usize,
     token: Token,
+    bell: Arc<ViewerBell>,
 }
 
 impl<C: Connection> Seat<C> {
     /// Changes the viewer, who is then visited.
-    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Viewer<C>) -> T) -> T {
-        let mut floor = self.floor.borrow_mut();
-        let viewer = &mut floor.viewers[self.key];
-        let value = change(viewer);
-        viewer.wake();
-        value
+    pub(super) fn change(&self, change: impl FnOnce(&mut Viewer<C>)) {
+        change(&mut self.floor.borrow_mut().seats[self.key].viewer);
+        self.bell.wake_by_ref();
     }
 }
 
 impl<C: Connection> Drop for Seat<C> {
     fn drop(&mut self) {
-        let viewer = {
+        let seated = {
             let mut guard = self.floor.borrow_mut();
             let floor = &mut *guard;
-            let viewer = floor.viewers.remove(self.key);
-            floor.blocked -= usize::from(viewer.is_blocked());
             let stage = &mut floor.stages[self.token];
-            if let Some(place) = stage.viewers.iter().position(|&key| key == self.key) {
-                stage.viewers.swap_remove(place);
+            if let Some(place) = stage.seats.iter().position(|&key| key == self.key) {
+                stage.seats.swap_remove(place);
             }
-            if stage.viewers.is_empty() {
+            if stage.seats.is_empty() {
                 floor.by_track.remove(&stage.track.id());
                 floor.stages.remove(self.token);
             }
-            viewer
+            // A visit that is due finds nobody, which is well.
+            floor.blocked.retain(|&key| key != self.key);
+            floor.seats.remove(self.key)
         };
         // Its streams are reset after the floor is free again.
-        drop(viewer);
+        drop(seated);
     }
 }
 
@@ -278,10 +344,6 @@ struct Ready {
 }
 
 impl Ready {
-    fn is_empty(&self) -> bool {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
-
     fn take(&self, into: &mut Vec<usize>) {
         into.append(&mut self.keys.lock().unwrap_or_else(PoisonError::into_inner));
     }

@@ -8,6 +8,7 @@ use super::{
     error::Failure,
     order::Tick,
     outbound::{Part, Progress, Sending},
+    shared::now,
 };
 use crate::{
     model::{bell::Ringer, group, track},
@@ -62,7 +63,7 @@ pub(super) async fn send<S: SendStream>(
         loop {
             ringer.take_rung(&mut rung);
             let mut sent = 0;
-            let progress = sending.pump(cx, &mut scratch, &mut sent);
+            let progress = sending.pump(cx, now(), &mut scratch, &mut sent);
             count(&stats.counters().sent_bytes, sent);
             match progress? {
                 Progress::Done => return Poll::Ready(Ok(())),

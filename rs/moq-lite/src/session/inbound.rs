@@ -84,9 +84,9 @@ pub(super) async fn datagrams<C: Connection>(shared: Rc<Shared<C>>) -> Result<()
         let Ok(datagram) = layout.decode(&payload) else { continue };
         let feeds = shared.subscriptions.feeds.borrow();
         if let Some(feed) = feeds.get(&datagram.subscribe.get()) {
-            feed.groups.set(feed.groups.get() + 1);
             count(&shared.stats.counters().received_bytes, payload.len() as u64);
-            let _ = feed.track.datagram(datagram.sequence.get(), datagram.timestamp, datagram.payload, now());
+            let taken = feed.track.datagram(datagram.sequence.get(), datagram.timestamp, datagram.payload, now());
+            feed.groups.set(feed.groups.get() + u64::from(taken.is_ok()));
         }
     }
 }
@@ -103,8 +103,9 @@ pub(super) async fn group<C: Connection>(
     let created = {
         let feeds = shared.subscriptions.feeds.borrow();
         feeds.get(&header.subscribe.get()).and_then(|feed| {
+            let group = feed.track.create_group(header.sequence.get()).ok()?;
             feed.groups.set(feed.groups.get() + 1);
-            Some((feed.track.create_group(header.sequence.get()).ok()?, feed.open.subscribe()))
+            Some((group, feed.open.subscribe()))
         })
     };
     // Unsubscribed meanwhile, never asked for, or here already: not wanted.

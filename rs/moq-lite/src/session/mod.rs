@@ -13,6 +13,7 @@ mod lite;
 mod order;
 mod outbound;
 mod report;
+mod selection;
 mod served;
 mod shared;
 mod stream;

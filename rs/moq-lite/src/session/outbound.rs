@@ -2,7 +2,10 @@
 //!
 //! `viewer` decides which groups; here the bytes go. Nothing is copied: the stream shares the group's log.
 
-use std::task::Context;
+use std::{
+    task::Context,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use moq_proto::{CloseCode, Framing, close};
@@ -13,6 +16,10 @@ use crate::{
 };
 
 use super::order::Tick;
+
+/// How long a stream may take nothing before its group, once expired, is let go of. The end of a group whose successor has
+/// begun is still worth the moment that a full window takes to drain.
+const STALL: Duration = Duration::from_millis(500);
 
 /// How far a pump got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,19 +46,26 @@ pub(super) struct Sending<S> {
     stream: S,
     /// When the stream opened, for ranks.
     pub(super) tick: Tick,
-    pub(super) blocked: bool,
+    /// Since when the stream has taken nothing of what there is. `None`: it took all.
+    blocked: Option<Instant>,
 }
 
 impl<S: SendStream> Sending<S> {
     pub(super) fn new(head: Bytes, part: Part, stream: S, tick: Tick) -> Self {
         let Part { view, from, last, .. } = part;
-        Self { head, view, cursor: from, last, stream, tick, blocked: false }
+        Self { head, view, cursor: from, last, stream, tick, blocked: None }
     }
 
     /// Gives this viewer what its group has gained since last time. Never waits. `sent` grows by the bytes taken.
-    pub(super) fn pump(&mut self, cx: &mut Context<'_>, scratch: &mut Chunks, sent: &mut u64) -> Result<Progress, StreamError> {
+    pub(super) fn pump(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        scratch: &mut Chunks,
+        sent: &mut u64,
+    ) -> Result<Progress, StreamError> {
         self.view.sync();
-        self.blocked = false;
+        let mut blocked = self.blocked.take().unwrap_or(now);
         loop {
             scratch.clear();
             scratch.push(self.head.clone());
@@ -62,8 +76,11 @@ impl<S: SendStream> Sending<S> {
             let taken = self.stream.try_write(cx, scratch)?;
             self.account(taken);
             *sent += taken as u64;
+            if taken > 0 {
+                blocked = now;
+            }
             if !scratch.is_empty() {
-                self.blocked = true;
+                self.blocked = Some(blocked);
                 return Ok(Progress::Blocked);
             }
         }
@@ -105,6 +122,16 @@ impl<S: SendStream> Sending<S> {
 
     pub(super) fn set_priority(&mut self, priority: u8) {
         self.stream.set_rank(self.tick.rank(priority));
+    }
+
+    /// Whether there is something to send that the stream does not take.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked.is_some()
+    }
+
+    /// Whether the stream has taken nothing for so long that this is no passing jam.
+    pub(super) fn is_stalled(&self, now: Instant) -> bool {
+        self.blocked.is_some_and(|since| now.saturating_duration_since(since) >= STALL)
     }
 
     /// Gives up on a group that is no longer worth sending.

@@ -35,6 +35,10 @@ pub(super) struct Report {
 }
 
 impl Report {
+    pub(super) fn news(&self) -> News {
+        self.state.borrow().0
+    }
+
     pub(super) fn tell(&self, change: impl FnOnce(&mut News)) {
         let waker = {
             let (news, waker) = &mut *self.state.borrow_mut();

@@ -2,7 +2,8 @@
 
 use smallvec::SmallVec;
 
-/// Most separate runs remembered. Sequences mostly come in order and make one run; the lowest run is forgotten first.
+/// Most separate runs remembered. Sequences mostly come in order and make one run; with more, the gap between the two lowest
+/// counts as given too.
 const RUNS_MAX: usize = 64;
 
 /// A set of group sequences, kept as inclusive runs in ascending order.
@@ -30,6 +31,7 @@ impl Served {
             (false, false) => {
                 self.runs.insert(at, (sequence, sequence));
                 if self.runs.len() > RUNS_MAX {
+                    self.runs[1].0 = self.runs[0].0;
                     self.runs.remove(0);
                 }
             }
@@ -64,5 +66,6 @@ mod tests {
         }
         assert_eq!(served.runs.len(), RUNS_MAX);
         assert!(!served.insert(9_998));
+        assert!(!served.insert(0), "nothing is given twice");
     }
 }

@@ -1,7 +1,8 @@
 //! What all conversations of a session share, and the dispatch of the streams a peer opens.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
+    collections::HashSet,
     future::{Future, poll_fn},
     rc::Rc,
     time::{Duration, Instant},
@@ -62,6 +63,20 @@ pub(super) struct Shared<C: Connection> {
     /// Whether the peer asked us to leave: what it publishes is then the last resort.
     pub(super) leaving: watch::Sender<bool>,
     busy: Busy,
+    /// The subscribe ids that the peer uses now.
+    ids: Rc<RefCell<HashSet<VarInt>>>,
+}
+
+/// One of the peer's subscribe ids in use.
+pub(super) struct UsedId {
+    id: VarInt,
+    ids: Rc<RefCell<HashSet<VarInt>>>,
+}
+
+impl Drop for UsedId {
+    fn drop(&mut self) {
+        self.ids.borrow_mut().remove(&self.id);
+    }
 }
 
 /// How many conversations of each kind the peer has open.
@@ -102,7 +117,7 @@ impl<C: Connection> Shared<C> {
             });
             handle
         });
-        Rc::new(Self {
+        let shared = Rc::new(Self {
             connection: session.connection.clone(),
             version: session.version,
             dialect: session.version.dialect(),
@@ -120,7 +135,12 @@ impl<C: Connection> Shared<C> {
             setup: watch::Sender::new(session.setup.clone()),
             leaving: watch::Sender::new(false),
             busy: Busy::default(),
-        })
+            ids: Rc::default(),
+        });
+        if let Some(setup) = &session.setup {
+            shared.identify(setup.hop);
+        }
+        shared
     }
 
     /// Starts what every session does.
@@ -195,6 +215,21 @@ impl<C: Connection> Shared<C> {
         self.setup.borrow().as_ref().and_then(|setup| setup.cost).map_or(1, VarInt::get)
     }
 
+    /// Notes who the peer is: what came through it is not given back to it.
+    pub(super) fn identify(&self, hop: HopId) {
+        if let Some(outbound) = self.outbound.as_ref().filter(|_| !hop.is_unknown()) {
+            outbound.set_hop(hop);
+        }
+    }
+
+    /// Reserves a subscribe id of the peer's: two subscriptions cannot share one.
+    pub(super) fn take_id(&self, id: VarInt) -> Result<UsedId, Failure> {
+        if !self.ids.borrow_mut().insert(id) {
+            return Err(Failure::IdInUse(id));
+        }
+        Ok(UsedId { id, ids: self.ids.clone() })
+    }
+
     /// Lets the peer send media: called with the first request for some.
     pub(super) fn allow_media(&self) {
         if !self.allowed.replace(true) {
@@ -247,6 +282,7 @@ impl<C: Connection> Shared<C> {
     }
 
     fn heard_setup(&self, setup: Setup) -> Result<(), Error> {
+        self.identify(setup.hop);
         if self.setup.send_replace(Some(setup)).is_some() {
             return Err(Error::Violation("a second SETUP".into()));
         }

@@ -64,30 +64,43 @@ impl<S: RecvStream> Receiver<S> {
 
     /// The next message, whole. `None`: the stream ended after the last one.
     pub(super) async fn message<M>(&mut self, layout: &Layout<M>) -> Result<Option<M>, Failure> {
-        let envelope = |prefix: &mut Prefix<'_>| {
-            let kind = if layout.is_typed() { Some(prefix.varint()?) } else { None };
-            Ok((kind, prefix.varint()?, prefix.consumed()))
-        };
         loop {
             // The envelope stays in the buffer until its body is whole, so that a cancelled wait loses nothing.
-            match envelope(&mut Prefix::new(&self.buffer)) {
-                Ok((kind, size, head)) => {
-                    if size.get() > MESSAGE_BYTES_MAX as u64 {
-                        return Err(Failure::MessageTooLarge { size: size.get(), max: MESSAGE_BYTES_MAX });
-                    }
-                    let whole = head + size.get() as usize;
-                    if self.buffer.len() >= whole {
-                        let message = self.buffer.split_to(whole);
-                        return Ok(Some(layout.from_wire(kind, &message[head..])?));
-                    }
-                }
-                Err(PrefixError::Short) => {}
-                Err(PrefixError::Invalid(error)) => return Err(error.into()),
+            if let Some(message) = self.arrived(layout)? {
+                return Ok(Some(message));
             }
             if !self.fill().await? {
                 return if self.buffer.is_empty() { Ok(None) } else { Err(Failure::Truncated) };
             }
         }
+    }
+
+    /// The next message if it is here already, whole.
+    pub(super) fn arrived<M>(&mut self, layout: &Layout<M>) -> Result<Option<M>, Failure> {
+        let Some((kind, head, whole)) = Self::envelope(layout, &self.buffer)? else { return Ok(None) };
+        if self.buffer.len() < whole {
+            return Ok(None);
+        }
+        let message = self.buffer.split_to(whole);
+        Ok(Some(layout.from_wire(kind, &message[head..])?))
+    }
+
+    /// The type of the message at the front, where its body begins and where it ends. `None`: not known yet.
+    fn envelope<M>(layout: &Layout<M>, buffer: &[u8]) -> Result<Option<(Option<VarInt>, usize, usize)>, Failure> {
+        let mut prefix = Prefix::new(buffer);
+        let mut read = || {
+            let kind = if layout.is_typed() { Some(prefix.varint()?) } else { None };
+            Ok((kind, prefix.varint()?, prefix.consumed()))
+        };
+        let (kind, size, head) = match read() {
+            Ok(envelope) => envelope,
+            Err(PrefixError::Short) => return Ok(None),
+            Err(PrefixError::Invalid(error)) => return Err(error.into()),
+        };
+        if size.get() > MESSAGE_BYTES_MAX as u64 {
+            return Err(Failure::MessageTooLarge { size: size.get(), max: MESSAGE_BYTES_MAX });
+        }
+        Ok(Some((kind, head, head + size.get() as usize)))
     }
 
     /// The one message that a stream of this kind starts with.

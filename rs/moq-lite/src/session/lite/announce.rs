@@ -57,7 +57,7 @@ pub(in super::super) async fn answer<C: Connection>(
             exclude if !exclude.is_unknown() => exclude,
             _ => shared.peer_setup().await.map_or(HopId::UNKNOWN, |setup| setup.hop),
         };
-        outbound.set_hop(declared);
+        shared.identify(declared);
         feed = Some(outbound.announced(&request.prefix, request.hidden));
     }
     let initial = feed.as_mut().map_or_else(Vec::new, Announced::initial);

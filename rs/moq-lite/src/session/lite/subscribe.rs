@@ -7,7 +7,7 @@ use std::{future::poll_fn, rc::Rc, time::Duration};
 use moq_proto::{
     Path, VarInt, Writer, close,
     lite::{
-        self, Replies,
+        self, Dialect, Replies,
         message::{Subscribe, SubscribeOk, SubscribeOptions, SubscribeReply, SubscribeUpdate},
     },
 };
@@ -18,9 +18,10 @@ use super::super::{
     error::Failure,
     inbound::Registered,
     report::{News, Outcome, Report},
+    selection::{Start, Wish},
     shared::{Shared, is_gone, now},
     stream::{Receiver, Sender},
-    viewer::{Identity, Start, Viewer, Wish},
+    viewer::{Identity, Viewer},
 };
 use crate::{
     model::{
@@ -28,7 +29,7 @@ use crate::{
         track,
     },
     stats::count,
-    transport::{Connection, StreamError},
+    transport::{Connection, RecvStream, StreamError},
 };
 
 /// Longest wait for a publisher to answer a request.
@@ -40,8 +41,17 @@ pub(super) const TEND_INTERVAL: Duration = Duration::from_secs(1);
 /// How long after a subscription's end its last groups are still accepted, when its viewers accept no age at all.
 const GRACE_MIN: Duration = Duration::from_secs(1);
 
-/// Tries of one running subscription that a publisher resets again and again without sending a group.
-const RETRIES_MAX: u32 = 3;
+/// The longest of it, however old the publisher lets its groups get.
+const GRACE_MAX: Duration = Duration::from_secs(30);
+
+/// Tries in a row of a running subscription that its publisher resets again and again.
+const RETRIES_MAX: u32 = 5;
+
+/// Wait before the first of them; each further one waits twice as long.
+const RETRY_WAIT: Duration = Duration::from_millis(100);
+
+/// A subscription that ran as long as this counts as one that works.
+const RETRY_FORGET: Duration = Duration::from_secs(10);
 
 /// Finds what is published under this name for this peer.
 pub(in super::super) async fn resolve<C: Connection>(
@@ -65,28 +75,35 @@ pub(in super::super) async fn answer<C: Connection>(
     receiver: &mut Receiver<C::RecvStream>,
 ) -> Result<(), Failure> {
     let dialect = shared.dialect;
-    // Nothing may follow before the answer but an update or the end; both are read once the track is known.
-    let track = resolve(shared, &request.broadcast, &request.track).await?;
+    let _id = shared.take_id(request.id)?;
+    let mut options = request.options;
+    let track = {
+        let mut resolving = std::pin::pin!(resolve(shared, &request.broadcast, &request.track));
+        loop {
+            tokio::select! {
+                biased;
+                track = &mut resolving => break track?,
+                update = updated(dialect, receiver) => match update? {
+                    Some(changed) => options = changed,
+                    None => return Ok(()),
+                },
+            }
+        }
+    };
     count(&shared.stats.counters().subscribes, 1);
     debug!(broadcast = %request.broadcast, track = %request.track, "subscribed");
 
-    let asked = track.subscribe(ask_of(&request.options));
+    let asked = track.subscribe(ask_of(&options));
     if dialect.replies == Replies::Ok {
-        let ok = SubscribeOk {
-            priority: request.options.priority,
-            ordered: false,
-            max_age: VarInt::ZERO,
-            group_start: None,
-            group_end: None,
-        };
+        let ok =
+            SubscribeOk { priority: options.priority, ordered: false, max_age: VarInt::ZERO, group_start: None, group_end: None };
         sender.send(dialect.reply.to_wire(&SubscribeReply::Ok(ok))).await?;
     }
     let report = Rc::new(Report::default());
     let identity = Identity { subscribe: request.id, dialect, order: shared.order };
-    let wish = wish_of(shared, &request.options);
-    let connection = shared.connection.clone();
-    let told = report.clone();
-    let seat = shared.fanout.seat(|waker| Viewer::new(identity, connection, track, wish, told, waker));
+    let wish = wish_of(shared, &options);
+    let (connection, told) = (shared.connection.clone(), report.clone());
+    let seat = shared.fanout.seat(&track, |bell| Viewer::new(identity, connection, track.clone(), wish, told, bell));
 
     let mut known = News::default();
     loop {
@@ -107,17 +124,29 @@ pub(in super::super) async fn answer<C: Connection>(
                     Some(Outcome::Panicked) => return Err(Error::Internal("a viewer").into()),
                 }
             }
-            update = receiver.message(&dialect.subscribe_update) => match update {
-                Ok(Some(SubscribeUpdate(options))) => {
+            update = updated(dialect, receiver) => match update? {
+                Some(options) => {
                     asked.update(ask_of(&options));
                     seat.change(|viewer| viewer.rewish(wish_of(shared, &options)));
                 }
-                // An end, a reset and a stop all mean: no more of it.
-                Ok(None) | Err(Failure::Stream(StreamError::Reset(_))) => return Ok(()),
-                Err(failure) => return Err(failure),
+                None => return Ok(()),
             },
         }
     }
+}
+
+/// The last of the updates that have arrived, waiting for one. `None`: no more of the track is wanted.
+async fn updated<S: RecvStream>(dialect: &Dialect, receiver: &mut Receiver<S>) -> Result<Option<SubscribeOptions>, Failure> {
+    let mut update = match receiver.message(&dialect.subscribe_update).await {
+        Ok(update) => update,
+        // An end, a reset and a stop all mean the same.
+        Err(Failure::Stream(StreamError::Reset(_))) => None,
+        Err(failure) => return Err(failure),
+    };
+    while let Some(later) = receiver.arrived(&dialect.subscribe_update)? {
+        update = Some(later);
+    }
+    Ok(update.map(|SubscribeUpdate(options)| options))
 }
 
 /// What moq-lite-05 and later say when the news of a viewer change.
@@ -193,6 +222,7 @@ async fn feed<C: Connection>(shared: &Rc<Shared<C>>, broadcast: &Path, track: &t
     let mut resets = 0;
     loop {
         let demand = wanted(track).await;
+        let began = now();
         match follow(shared, broadcast, track, demand).await {
             Ok(Followed::Unwanted) => resets = 0,
             Ok(Followed::Ended(end)) => {
@@ -201,9 +231,13 @@ async fn feed<C: Connection>(shared: &Rc<Shared<C>>, broadcast: &Path, track: &t
                 return std::future::pending().await;
             }
             // A running subscription that is reset is asked for again: readers notice nothing.
-            Err((failure, groups)) if !is_gone(&failure) && (groups > 0 || (resets > 0 && resets < RETRIES_MAX)) => {
+            Err((failure, groups)) if !is_gone(&failure) && (groups > 0 || resets > 0) && resets < RETRIES_MAX => {
                 debug!(%broadcast, track = track.name(), %failure, "subscription reset by its publisher, asking again");
-                resets = if groups > 0 { 1 } else { resets + 1 };
+                if now().saturating_duration_since(began) >= RETRY_FORGET {
+                    resets = 0;
+                }
+                tokio::time::sleep(RETRY_WAIT * (1 << resets)).await;
+                resets += 1;
             }
             Err((failure, _)) => return track.abort(told(&failure)),
         }
@@ -262,7 +296,9 @@ async fn converse<C: Connection>(
 ) -> Result<Followed, Failure> {
     let dialect = shared.dialect;
     let (mut sender, mut receiver) = shared.open_bi().await?;
-    let options = options_of(shared, track, demand);
+    // The floor stays what it is at first: raised later, it would take back groups under way.
+    let floor = if dialect.floor_start { track.latest_sequence() } else { None };
+    let options = options_of(demand, floor);
     let message = Subscribe { id: registered.id(), broadcast: broadcast.clone(), track: track.name().into(), options };
     let mut wire = Writer::new();
     wire.varint(lite::stream::SUBSCRIBE).bytes(&dialect.subscribe.to_wire(&message));
@@ -280,7 +316,7 @@ async fn converse<C: Connection>(
                     return Ok(Followed::Unwanted);
                 };
                 if changed != demand && !shared.version.has_legacy_setup() {
-                    let update = SubscribeUpdate(options_of(shared, track, changed));
+                    let update = SubscribeUpdate(options_of(changed, floor));
                     sender.send(dialect.subscribe_update.to_wire(&update)).await?;
                 }
                 demand = changed;
@@ -300,13 +336,14 @@ async fn converse<C: Connection>(
 
 /// Waits for the last groups of a track whose subscription ended, as long as they may be worth something.
 async fn settle(track: &track::Producer, end: Option<u64>, demand: Demand, registered: &Registered) {
-    let grace = demand.max_age.unwrap_or(GRACE_MIN).clamp(GRACE_MIN, track.info().max_age.max(GRACE_MIN));
+    let grace = demand.max_age.unwrap_or(GRACE_MIN).clamp(GRACE_MIN, track.info().max_age.clamp(GRACE_MIN, GRACE_MAX));
     let complete = track.complete(end);
     let _ = tokio::time::timeout(grace, complete).await;
     debug!(groups = registered.groups(), "track ended");
 }
 
-fn options_of<C: Connection>(shared: &Shared<C>, track: &track::Producer, demand: Demand) -> SubscribeOptions {
+/// What all viewers together want, as one request. `floor`: the lowest group wanted if nobody names one.
+fn options_of(demand: Demand, floor: Option<u64>) -> SubscribeOptions {
     let number = |value: u64| VarInt::saturating(value);
     // JavaScript peers read 53 bits.
     const AGE_MAX: u64 = (1 << 53) - 1;
@@ -318,7 +355,7 @@ fn options_of<C: Connection>(shared: &Shared<C>, track: &track::Producer, demand
         priority: demand.priority,
         ordered: false,
         max_age: Some(number(demand.max_age.map_or(AGE_MAX, |age| (age.as_millis() as u64).min(AGE_MAX)))),
-        group_start: start.or_else(|| shared.dialect.floor_start.then(|| track.latest_sequence().map(number)).flatten()),
+        group_start: start.or(floor.map(number)),
         group_end: demand.end.map(number),
         frame_start: VarInt::ZERO,
         frame_end: None,

@@ -1,0 +1,237 @@
+//! Selection: which groups of a track one viewer gets, and in what order.
+//!
+//! Decides only; `viewer` opens the streams. Spec: moq-lite-06, "Subscribe" and "Expiration"; moq-lite-05 and older where
+//! they differ.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::served::Served;
+use crate::model::{expiry, group, track};
+
+/// Most groups that wait for their stream. More than that at once is a viewer without stream credit; the oldest is let go.
+const WAITING_MAX: usize = 128;
+
+/// What a viewer asks for, as its latest SUBSCRIBE or SUBSCRIBE_UPDATE has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wish {
+    pub(super) priority: u8,
+    /// How far, in media time, a group may lie behind the newest. `None`: no limit.
+    pub(super) max_age: Option<Duration>,
+    pub(super) start: Start,
+    /// Last group wanted.
+    pub(super) end: Option<u64>,
+    /// First frame wanted of the group that `start` names.
+    pub(super) frame_start: u64,
+    /// Last frame wanted of the group `end`.
+    pub(super) frame_end: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// The newest group there is, or the first to come. `strict`: never one below the first that was sent (moq-lite-05).
+    Latest { strict: bool },
+    /// Every group at or above this one that has not expired.
+    Floor(u64),
+}
+
+impl Wish {
+    /// First frame wanted of a group, and the last if there is one.
+    pub(super) fn frames(&self, sequence: u64) -> (u64, Option<u64>) {
+        let named = self.start == Start::Floor(sequence);
+        let first = if named { self.frame_start } else { 0 };
+        (first, if self.end == Some(sequence) { self.frame_end } else { None })
+    }
+
+    /// Whether another wish may want groups that this one did not.
+    fn selects_like(&self, other: &Self) -> bool {
+        (self.max_age, self.start, self.end) == (other.max_age, other.start, other.end)
+    }
+}
+
+/// Which groups of a track one viewer gets.
+pub(super) struct Selection {
+    track: track::Consumer,
+    wish: Wish,
+    /// The order of arrival up to which groups were offered.
+    seen: u64,
+    /// The lowest group wanted, once known.
+    floor: Option<u64>,
+    /// The highest group that arrived.
+    newest: u64,
+    served: Served,
+    /// Groups wanted whose stream is not open yet, in order of arrival.
+    waiting: VecDeque<group::Consumer>,
+    /// No stream could be opened when last tried.
+    starved: bool,
+    /// A group was sent.
+    begun: bool,
+}
+
+impl Selection {
+    pub(super) fn new(track: track::Consumer, wish: Wish) -> Self {
+        let (seen, served) = (track.arrived(), Served::default());
+        let waiting = VecDeque::new();
+        let mut selection = Self { track, wish, seen, floor: None, newest: 0, served, waiting, starved: false, begun: false };
+        selection.look_back();
+        selection
+    }
+
+    pub(super) fn track(&self) -> &track::Consumer {
+        &self.track
+    }
+
+    /// Whether it was offered everything that has arrived.
+    pub(super) fn is_current(&self) -> bool {
+        self.seen >= self.track.arrived()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Whether something waits and no stream was to be had.
+    pub(super) fn is_starved(&self) -> bool {
+        self.starved && !self.waiting.is_empty()
+    }
+
+    /// Replaces what is asked for. Groups delivered are not taken back; groups not served that are wanted now will be.
+    pub(super) fn rewish(&mut self, wish: Wish) {
+        let before = std::mem::replace(&mut self.wish, wish);
+        if !wish.selects_like(&before) {
+            self.look_back();
+        }
+    }
+
+    /// Takes from the cache what is wanted and was not offered, or not wanted, before.
+    fn look_back(&mut self) {
+        if let Start::Floor(floor) = self.wish.start {
+            self.floor = Some(floor);
+        }
+        let Some(latest) = self.track.latest() else { return };
+        self.newest = self.newest.max(latest.sequence());
+        if self.floor.is_none() {
+            self.floor = Some(latest.sequence());
+            self.want(latest);
+            return;
+        }
+        for group in self.track.cached() {
+            if self.floor.is_some_and(|floor| group.sequence() >= floor) {
+                self.want(group);
+            }
+        }
+    }
+
+    /// Offers the groups that have arrived up to `seen` in the order of arrival; returns whether any of them is wanted.
+    pub(super) fn offer(&mut self, fresh: &[group::Consumer], seen: u64) -> bool {
+        let mut wanted = false;
+        for group in fresh {
+            if group.arrival() > self.seen {
+                wanted |= self.want(group.clone());
+            }
+        }
+        // Whatever arrived and is not among them is not kept any more.
+        self.seen = self.seen.max(seen);
+        wanted
+    }
+
+    fn want(&mut self, group: group::Consumer) -> bool {
+        let sequence = group.sequence();
+        self.floor.get_or_insert(sequence);
+        let late = sequence < self.newest;
+        self.newest = self.newest.max(sequence);
+        let above = self.wish.end.is_some_and(|end| sequence > end);
+        // A group that was cut off is for nobody new; if it arrives again, whole, that counts.
+        if above || self.is_below(sequence) || group.is_cut() || (late && self.is_expired(sequence)) {
+            return false;
+        }
+        if !self.served.insert(sequence) {
+            return false;
+        }
+        if self.waiting.len() == WAITING_MAX {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back(group);
+        true
+    }
+
+    fn is_below(&self, sequence: u64) -> bool {
+        match self.wish.start {
+            Start::Latest { strict: false } => false,
+            Start::Latest { strict: true } | Start::Floor(_) => self.floor.is_some_and(|floor| sequence < floor),
+        }
+    }
+
+    pub(super) fn is_expired(&self, sequence: u64) -> bool {
+        self.wish.max_age.is_some() && expiry::is_expired(&self.track.edge(), sequence, self.wish.max_age)
+    }
+
+    /// Lets go of what waits and is no longer worth sending; returns how many those are.
+    pub(super) fn drop_stale(&mut self) -> u64 {
+        if self.wish.max_age.is_none() || self.waiting.is_empty() {
+            return 0;
+        }
+        let (edge, max_age, before) = (self.track.edge(), self.wish.max_age, self.waiting.len());
+        self.waiting.retain(|group| !expiry::is_expired(&edge, group.sequence(), max_age));
+        (before - self.waiting.len()) as u64
+    }
+
+    /// Goes through what waits, in order of arrival; but newest first once streams are scarce, as it is worth most then.
+    pub(super) fn serve<E>(&mut self, mut open: impl FnMut(&group::Consumer, &Wish) -> Result<Opening, E>) -> Result<(), E> {
+        let newest_first = self.starved;
+        let mut passed = 0;
+        while passed < self.waiting.len() {
+            let at = if newest_first { self.waiting.len() - 1 - passed } else { passed };
+            let group = &self.waiting[at];
+            let sequence = group.sequence();
+            let opening = if self.wish.end.is_some_and(|end| sequence > end) {
+                Opening::NotYet
+            } else if self.is_below(sequence) {
+                Opening::Skipped
+            } else {
+                open(group, &self.wish)?
+            };
+            match opening {
+                Opening::Opened => {
+                    self.starved = false;
+                    self.begin(sequence);
+                    self.waiting.remove(at);
+                }
+                Opening::Skipped => {
+                    self.waiting.remove(at);
+                }
+                Opening::NotYet => passed += 1,
+                Opening::NoStream => {
+                    self.starved = true;
+                    return Ok(());
+                }
+            }
+        }
+        self.starved = false;
+        Ok(())
+    }
+
+    /// On moq-lite-05 the first group sent is the lowest there will be.
+    fn begin(&mut self, sequence: u64) {
+        if !self.begun && self.wish.start == (Start::Latest { strict: true }) {
+            self.floor = self.floor.max(Some(sequence));
+        }
+        self.begun = true;
+    }
+
+    /// Nothing more is wanted.
+    pub(super) fn clear(&mut self) {
+        self.waiting.clear();
+    }
+}
+
+/// What came of trying to open a stream for a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Opening {
+    Opened,
+    /// Nothing more of it will be for this viewer.
+    Skipped,
+    /// What this viewer wants of it is not there yet.
+    NotYet,
+    /// The peer allows no more streams now.
+    NoStream,
+}
