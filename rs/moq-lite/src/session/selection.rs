@@ -175,10 +175,22 @@ impl Selection {
         (before - self.waiting.len()) as u64
     }
 
+    /// The lowest group there will be if `sequence` is the first that is sent.
+    fn lowest_with(&self, sequence: u64) -> u64 {
+        match self.wish.start {
+            Start::Latest { strict: true } => sequence,
+            _ => self.waiting.iter().map(group::Consumer::sequence).fold(sequence, u64::min),
+        }
+    }
+
     /// Goes through what waits, in order of arrival; but newest first once streams are scarce, as it is worth most then.
-    pub(super) fn serve<E>(&mut self, mut open: impl FnMut(&group::Consumer, &Wish) -> Result<Opening, E>) -> Result<(), E> {
+    /// Returns the lowest group that is or may yet be sent, once one was opened.
+    pub(super) fn serve<E>(
+        &mut self,
+        mut open: impl FnMut(&group::Consumer, &Wish) -> Result<Opening, E>,
+    ) -> Result<Option<u64>, E> {
         let newest_first = self.starved;
-        let mut passed = 0;
+        let (mut passed, mut first) = (0, None);
         while passed < self.waiting.len() {
             let at = if newest_first { self.waiting.len() - 1 - passed } else { passed };
             let group = &self.waiting[at];
@@ -193,6 +205,7 @@ impl Selection {
             match opening {
                 Opening::Opened => {
                     self.starved = false;
+                    first.get_or_insert(self.lowest_with(sequence));
                     self.begin(sequence);
                     self.waiting.remove(at);
                 }
@@ -202,12 +215,12 @@ impl Selection {
                 Opening::NotYet => passed += 1,
                 Opening::NoStream => {
                     self.starved = true;
-                    return Ok(());
+                    return Ok(first);
                 }
             }
         }
         self.starved = false;
-        Ok(())
+        Ok(first)
     }
 
     /// On moq-lite-05 the first group sent is the lowest there will be.

@@ -146,7 +146,12 @@ impl<C: Connection> Viewer<C> {
         }
         tally.expired_groups += self.selection.drop_stale();
         let delivery = &mut self.delivery;
-        self.selection.serve(|group, wish| delivery.open_one(group, wish, cx, now, tally))
+        if let Some(first) = self.selection.serve(|group, wish| delivery.open_one(group, wish, cx, now, tally))? {
+            delivery.report.tell(|news| {
+                news.first.get_or_insert(first);
+            });
+        }
+        Ok(())
     }
 
     fn pump(
@@ -248,14 +253,7 @@ impl<C: Connection> Delivery<C> {
         let sending = Sending::new(head.into_bytes(), part, stream, tick);
         self.open.push(Opened { group: group.clone(), sending });
         tally.sent_groups += 1;
-        self.started(group.sequence());
         Ok(Opening::Opened)
-    }
-
-    fn started(&self, sequence: u64) {
-        self.report.tell(|news| {
-            news.first.get_or_insert(sequence);
-        });
     }
 
     /// Passes a datagram on, to peers that can have one. What does not fit or finds no room is lost, as datagrams are.
@@ -272,11 +270,7 @@ impl<C: Connection> Delivery<C> {
         };
         let wire = layout.encode(&datagram);
         let fits = self.connection.max_datagram_size().is_some_and(|max| wire.len() <= max.min(DATAGRAM_BYTES_MAX));
-        if fits && self.connection.send_datagram(wire) {
-            self.started(group.sequence());
-            return Opening::Opened;
-        }
-        Opening::Skipped
+        if fits && self.connection.send_datagram(wire) { Opening::Opened } else { Opening::Skipped }
     }
 
     fn poll_acked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
