@@ -77,7 +77,7 @@ impl Drop for Owner {
     }
 }
 
-/// Serves a WebSocket whose upgrade is done. `subprotocol` is what [`negotiate`] chose.
+/// Serves a WebSocket whose upgrade is done. `subprotocol` is what [`negotiate()`] chose.
 ///
 /// The peer may still say nothing for ever: whoever waits for its first message sets the deadline.
 pub fn accept<T>(socket: T, subprotocol: Option<&str>) -> Connection
@@ -87,7 +87,7 @@ where
     Connection::new(upgraded(socket, subprotocol).accept())
 }
 
-/// Serves a WebSocket over `io`, an HTTP/1.1 connection after its 101. `subprotocol` is what [`negotiate`] chose.
+/// Serves a WebSocket over `io`, an HTTP/1.1 connection after its 101. `subprotocol` is what [`negotiate()`] chose.
 ///
 /// Set TCP_NODELAY on the socket beneath: records are small and each is awaited.
 pub async fn accept_upgraded<I>(io: I, subprotocol: Option<&str>) -> Connection
