@@ -26,9 +26,6 @@ pub(crate) struct Options {
     /// List what is on air now, and end.
     #[arg(long)]
     once: bool,
-    /// List paths with a segment that begins with a dot, too.
-    #[arg(long)]
-    hidden: bool,
     /// Write an object a line instead.
     #[arg(long)]
     json: bool,
@@ -50,7 +47,7 @@ impl Options {
         let Some(connected) = signals.unless_ended(connect).await else { return Ok(()) };
         let mut peer = connected?;
 
-        let mut feed = peer.view().announced(&self.prefix, self.hidden);
+        let mut feed = peer.view().announced(&self.prefix, true);
         let output = Output::start();
         // Whoever read the list and has gone, has had enough.
         let why = self.list(&mut peer, &mut feed, &output, &signals).await.unwrap_or(Why::Enough);
@@ -75,7 +72,7 @@ impl Options {
             let change = tokio::select! {
                 biased;
                 () = signals.end() => return Ok(Why::Enough),
-                change = change => change,
+                change = output.then(change) => change?,
                 error = peer.over() => return Ok(Why::Over(error)),
             };
             match change {

@@ -76,8 +76,7 @@ impl Options {
     async fn write(&self, group: &mut group::Consumer, scale: Timescale, output: &Output) -> Result<anyhow::Result<()>, Gone> {
         let mut count = 0;
         loop {
-            output.ready().await?;
-            match group.next_frame().await {
+            match output.then(group.next_frame()).await? {
                 Ok(Some(frame)) => {
                     if self.frame.is_none_or(|wanted| wanted == count) {
                         output.write(self.spell(count, frame, scale)).await?;

@@ -28,7 +28,7 @@ pub(crate) struct Rules {
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Groups")]
     group_time: Option<Duration>,
     /// Begin a new group after each line like this, which is no frame itself. An empty one is a blank line.
-    #[arg(long, value_name = "LINE", help_heading = "Groups")]
+    #[arg(long, value_name = "LINE", allow_hyphen_values = true, help_heading = "Groups")]
     group_separator: Option<String>,
 }
 

@@ -36,12 +36,17 @@ impl Output {
         Self { sender, ended }
     }
 
-    /// Waits until there is room for a write.
+    /// What `happens`, once there is room to write it.
     ///
     /// # Cancel safety
-    /// Dropping the call loses nothing.
-    pub(crate) async fn ready(&self) -> Result<(), Gone> {
-        self.sender.reserve().await.map(drop).map_err(|_| Gone)
+    /// As of what happens.
+    pub(crate) async fn then<T>(&self, happens: impl Future<Output = T>) -> Result<T, Gone> {
+        drop(self.sender.reserve().await.map_err(|_| Gone)?);
+        tokio::select! {
+            biased;
+            () = self.sender.closed() => Err(Gone),
+            happened = happens => Ok(happened),
+        }
     }
 
     /// Writes, waiting for room.

@@ -175,6 +175,8 @@ impl Publishing<'_> {
         let Some(Open { producer, frames }) = self.group.take() else { return };
         let group = producer.sequence();
         producer.finish();
+        // The session sends it before the next one begins: of a hundred at once, not all would be kept for a viewer.
+        tokio::task::yield_now().await;
         self.progress.meter.groups += 1;
         self.tell(Event::GroupEnd { group, frames, whole: true }).await;
     }

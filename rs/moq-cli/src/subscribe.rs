@@ -127,7 +127,7 @@ impl Writing<'_> {
                     self.progress.show();
                     continue;
                 }
-                piece = next(self.output, &mut self.ordered) => piece?,
+                piece = self.output.then(self.ordered.next()) => piece?,
             };
             self.progress.meter.skipped = self.ordered.skipped();
             if matches!(piece, Piece::Over) {
@@ -167,10 +167,4 @@ impl Writing<'_> {
     async fn event(&self, event: Event<'_>) -> Result<(), Gone> {
         if self.options.json { self.output.write(event.line()).await } else { Ok(()) }
     }
-}
-
-/// What comes next, once there is room for it.
-async fn next(output: &Output, ordered: &mut Ordered) -> Result<Piece, Gone> {
-    output.ready().await?;
-    Ok(ordered.next().await)
 }

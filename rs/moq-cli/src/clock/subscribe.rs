@@ -72,7 +72,7 @@ impl Options {
         let (wall, mut ticks, mut base) = (Wall::new(), 0, String::new());
         let scale = ordered.subscription().track().info().timescale;
         loop {
-            let (group, frame, content) = match ordered.next().await {
+            let (group, frame, content) = match output.then(ordered.next()).await? {
                 Piece::Frame { group, frame, content } => (group, frame, content),
                 Piece::Over => return Ok(true),
                 Piece::Group { .. } | Piece::Ended { .. } => continue,

@@ -1,7 +1,7 @@
 //! The program under test: its input, its output, and its end, none of which is waited for in vain.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{Read, Write as _},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
         Arc, Condvar, Mutex,
@@ -33,9 +33,8 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn gather(mut from: impl std::io::Read + Send + 'static, end: mpsc::SyncSender<()>) -> Arc<Self> {
-        let (this, into) = (Arc::<Self>::default(), Arc::<Self>::default());
-        drop(into);
+    fn gather(mut from: impl Read + Send + 'static, end: mpsc::SyncSender<()>) -> Arc<Self> {
+        let this = Arc::<Self>::default();
         let into = this.clone();
         thread::spawn(move || {
             let mut buffer = [0; 65536];
@@ -74,6 +73,13 @@ impl Ended {
 }
 
 impl Program {
+    /// Starts it with nobody to read its output.
+    pub(crate) fn unread(args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_moq"));
+        command.args(args);
+        Self::spawn(command, false)
+    }
+
     /// Starts `moq` with these arguments, and nothing of the tests' own environment that could change what it does.
     pub(crate) fn start(args: &[&str]) -> Self {
         Self::with_env(args, &[])
@@ -82,15 +88,20 @@ impl Program {
     pub(crate) fn with_env(args: &[&str], env: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_moq"));
         command.args(args).env_remove("MOQ_JWT").envs(env.iter().copied());
+        Self::spawn(command, true)
+    }
+
+    fn spawn(mut command: Command, is_read: bool) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (end, ended) = mpsc::sync_channel(1);
-        let output = Gathered::gather(child.stdout.take().unwrap(), end.clone());
+        let stdout = child.stdout.take().filter(|_| is_read);
+        let output = stdout.map_or_else(Arc::default, |stdout| Gathered::gather(stdout, end.clone()));
         let errors = Gathered::gather(child.stderr.take().unwrap(), end);
         let stdin = child.stdin.take();
         Self { child, stdin, output, errors, ended }
     }
 
-    /// Runs to its end with this input.
+    /// Runs to its end.
     pub(crate) fn run(args: &[&str]) -> Ended {
         Self::start(args).end()
     }
@@ -125,6 +136,11 @@ impl Program {
     /// Closes its input and waits for its end.
     pub(crate) fn end(mut self) -> Ended {
         self.close();
+        self.wait()
+    }
+
+    /// Waits for its end, whatever its input.
+    pub(crate) fn wait(mut self) -> Ended {
         // The end of all it writes is its end.
         if self.ended.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Disconnected) {
             panic!("it does not end: {:?}\n{}", self.output.text(), self.errors.text());

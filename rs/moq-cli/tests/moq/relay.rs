@@ -70,7 +70,9 @@ impl Relay {
             if let (Some(udp), Some(web)) = (udp, web) {
                 break (udp, web);
             }
-            let line = told.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("the relay does not listen:\n{log}"));
+            let line = told
+                .recv_timeout(PATIENCE)
+                .unwrap_or_else(|_| panic!("the relay does not listen; is it an old one? cargo build -p moq-relay\n{log}"));
             log += &format!("{line}\n");
             let field = |name| line.split_once(name).map(|(_, rest)| rest.split(' ').next().unwrap().to_owned());
             match (field("transport="), field("address=")) {
@@ -92,9 +94,9 @@ impl Relay {
         }
     }
 
-    /// What is on air, a path a line, by the relay's own account.
-    pub(crate) fn announced(&self) -> String {
-        get(self.web, "/announced")
+    /// Asks it to stop.
+    pub(crate) fn stop(&self) {
+        assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
     }
 }
 
