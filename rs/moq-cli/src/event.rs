@@ -96,4 +96,12 @@ mod tests {
             assert_eq!(event.line(), format!("{line}\n"));
         }
     }
+
+    #[test]
+    fn the_manual_lists_every_event() {
+        let manual = include_str!("../../../docs/moq.md");
+        for name in ["connected", "announced", "updated", "unannounced", "group", "frame", "tick", "group_end", "end"] {
+            assert!(manual.contains(&format!("| `{name}` |")), "{name}");
+        }
+    }
 }

@@ -64,11 +64,8 @@ impl Options {
         let output = Output::start();
         let written = self.write(&mut group, track.info().timescale, &output).await;
         output.finish().await?;
-        match written {
-            Ok(written) => written?,
-            // Whoever read it and has gone, has had enough.
-            Err(Gone) => {}
-        }
+        // Whoever read it and has gone, has had enough.
+        written.unwrap_or(Ok(()))?;
         peer.leave().await;
         Ok(())
     }

@@ -43,16 +43,22 @@ impl Meter {
 
     /// All of it in one line; the rate is that since the last line.
     pub(crate) fn line(&mut self, now: Instant) -> String {
-        let rate = amount(self.rate(now), "bit/s");
-        let mut line = format!("{} groups, {} frames, {}, {rate}", self.groups, self.frames, amount(self.bytes as f64, "B"));
+        let (groups, frames) = (count(self.groups, "group"), count(self.frames, "frame"));
+        let (size, rate) = (amount(self.bytes as f64, "B"), amount(self.rate(now), "bit/s"));
+        let mut line = format!("{groups}, {frames}, {size}, {rate}");
         if let Some(delay) = self.delay {
             line += &format!(", delay {} ms", delay.as_millis());
         }
         if self.skipped > 0 {
-            line += &format!(", {} groups skipped", self.skipped);
+            line += &format!(", {} skipped", count(self.skipped, "group"));
         }
         line
     }
+}
+
+/// So many of them.
+fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Three digits, and the unit with what stands before it.
@@ -78,12 +84,12 @@ mod tests {
         let mut meter = Meter::new(began);
         meter.groups = 1;
         (0..3).for_each(|_| meter.frame(50_000));
-        assert_eq!(meter.line(began + Duration::from_secs(2)), "1 groups, 3 frames, 150 kB, 600 kbit/s");
+        assert_eq!(meter.line(began + Duration::from_secs(2)), "1 group, 3 frames, 150 kB, 600 kbit/s");
 
         meter.frame(1_250_000);
         (meter.delay, meter.skipped) = (Some(Duration::from_micros(12_900)), 4);
         let line = meter.line(began + Duration::from_secs(3));
-        assert_eq!(line, "1 groups, 4 frames, 1.4 MB, 10.0 Mbit/s, delay 12 ms, 4 groups skipped");
+        assert_eq!(line, "1 group, 4 frames, 1.4 MB, 10.0 Mbit/s, delay 12 ms, 4 groups skipped");
     }
 
     #[test]

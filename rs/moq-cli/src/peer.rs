@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::anyhow;
+use anyhow::{anyhow, ensure};
 use moq_lite::{
     model::{
         broadcast,
@@ -77,6 +77,11 @@ impl Peer {
         let connection = connected.map_err(|error| Failure::connect(error, shown, options.url.needs_udp()))?;
         let mut session = Session::connect(connection.clone(), &versions).await.map_err(|error| over(&Err(error), shown))?;
         if options.url.is_raw_quic() {
+            let version = session.version();
+            ensure!(
+                version >= Version::Lite05 || options.url.is_plain() && !shown,
+                "over raw QUIC, {version} cannot say which path is meant; use https://, or --protocol moq-lite-05"
+            );
             session.set_request_target(url[url::Position::BeforePath..url::Position::AfterQuery].to_owned());
         }
 

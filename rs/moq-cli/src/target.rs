@@ -64,6 +64,11 @@ impl Target {
         matches!(self.0.scheme(), "moqt" | "moql")
     }
 
+    /// Whether it asks for nothing but the host.
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self.0.path(), "" | "/") && self.0.query().is_none()
+    }
+
     /// Whether a network that drops UDP keeps this from working.
     pub(crate) fn needs_udp(&self) -> bool {
         self.is_raw_quic() || self.0.scheme() == "http"

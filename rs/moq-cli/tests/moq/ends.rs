@@ -81,6 +81,15 @@ fn no_relay_ends_with_1_and_says_what_to_look_for() {
 }
 
 #[test]
+fn a_path_that_cannot_be_said_is_not_left_out() {
+    let relay = Relay::start();
+    let args = ["announced", "--once", "--insecure", "--protocol", "moq-lite-04"];
+    let at = |path: &str| Program::run(&[&args[..], &[&relay.url(Over::Quic, path)]].concat());
+    ended(&at("/room"), 1, &["over raw QUIC, moq-lite-04 cannot say which path is meant", "https://"]);
+    at("/").well();
+}
+
+#[test]
 fn a_certificate_that_is_not_believed_says_how_it_could_be() {
     let relay = Relay::start();
     for over in [Over::WebTransport, Over::Quic] {

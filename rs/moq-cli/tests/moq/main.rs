@@ -5,6 +5,7 @@
 mod clock;
 mod ends;
 mod list;
+mod manual;
 mod program;
 mod relay;
 mod stream;
