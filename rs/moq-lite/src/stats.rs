@@ -41,3 +41,24 @@ impl Stats {
 pub(crate) fn count(counter: &AtomicU64, more: u64) {
     counter.fetch_add(more, Relaxed);
 }
+
+/// What one turn of a shard has done, counted once at its end.
+#[derive(Default)]
+pub(crate) struct Tally {
+    pub(crate) sent_bytes: u64,
+    pub(crate) sent_groups: u64,
+    pub(crate) expired_groups: u64,
+}
+
+impl Tally {
+    /// Adds what there is to the counters, and begins anew.
+    pub(crate) fn settle(&mut self, stats: &Stats) {
+        let Self { sent_bytes, sent_groups, expired_groups } = std::mem::take(self);
+        let Counters { sent_bytes: bytes, sent_groups: groups, expired_groups: expired, .. } = stats.counters();
+        for (counter, more) in [(bytes, sent_bytes), (groups, sent_groups), (expired, expired_groups)] {
+            if more > 0 {
+                count(counter, more);
+            }
+        }
+    }
+}

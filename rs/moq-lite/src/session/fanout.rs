@@ -9,26 +9,27 @@ use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, Wake},
     time::{Duration, Instant},
 };
 
-use futures::task::AtomicWaker;
 use slab::Slab;
 use tokio::time::Sleep;
 use tracing::error;
 
-use super::{report::Outcome, shared::now, viewer::Viewer};
+use super::{
+    clock::now,
+    ready::{Ready, ViewerBell},
+    report::Outcome,
+    viewer::Viewer,
+};
 use crate::{
     model::{
         bell::{Bell, Ringer, Token},
         group, track,
     },
-    stats::{Stats, count},
+    stats::{Stats, Tally},
     transport::{Chunks, Connection},
 };
 
@@ -61,14 +62,6 @@ impl<C: Connection> Clone for Handle<C> {
     fn clone(&self) -> Self {
         Self { floor: self.floor.clone(), ringer: self.ringer.clone(), ready: self.ready.clone() }
     }
-}
-
-/// What a turn has done, counted once at its end.
-#[derive(Default)]
-pub(super) struct Tally {
-    pub(super) sent_bytes: u64,
-    pub(super) sent_groups: u64,
-    pub(super) expired_groups: u64,
 }
 
 struct Floor<C: Connection> {
@@ -138,7 +131,7 @@ impl<C: Connection> Fanout<C> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.ready.waker.register(cx.waker());
+        self.ready.register(cx.waker());
         let now = now();
         // Until nobody is to be visited and both sources have this task's waker. A turn that is too long goes on after
         // other tasks of the shard.
@@ -174,7 +167,7 @@ impl<C: Connection> Fanout<C> {
             let Some(key) = floor.visits.pop_front() else { break };
             floor.visit(key, now);
         }
-        floor.settle_accounts();
+        floor.tally.settle(&floor.stats);
         !floor.visits.is_empty()
     }
 
@@ -258,19 +251,7 @@ impl<C: Connection> Floor<C> {
                 self.queue(key, false);
             }
         }
-        self.settle_accounts();
-    }
-
-    fn settle_accounts(&mut self) {
-        let Tally { sent_bytes, sent_groups, expired_groups } = std::mem::take(&mut self.tally);
-        let counters = self.stats.counters();
-        for (counter, more) in
-            [(&counters.sent_bytes, sent_bytes), (&counters.sent_groups, sent_groups), (&counters.expired_groups, expired_groups)]
-        {
-            if more > 0 {
-                count(counter, more);
-            }
-        }
+        self.tally.settle(&self.stats);
     }
 }
 
@@ -289,7 +270,7 @@ impl<C: Connection> Handle<C> {
         });
         let entry = floor.seats.vacant_entry();
         let key = entry.key();
-        let bell = Arc::new(ViewerBell { key, rung: AtomicBool::new(false), ready: self.ready.clone() });
+        let bell = Arc::new(ViewerBell::new(key, self.ready.clone()));
         entry.insert(Seated { viewer: make(bell.clone()), queued: false, roomy: false, blocked: false });
         floor.stages[token].seats.push(key);
         drop(guard);
@@ -333,45 +314,5 @@ impl<C: Connection> Drop for Seat<C> {
         };
         // Its streams are reset after the floor is free again.
         drop(seated);
-    }
-}
-
-/// The viewers that asked for a visit: just subscribed, changed, or with room again.
-#[derive(Default)]
-struct Ready {
-    keys: Mutex<Vec<usize>>,
-    waker: AtomicWaker,
-}
-
-impl Ready {
-    fn take(&self, into: &mut Vec<usize>) {
-        into.append(&mut self.keys.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
-/// One viewer's waker, made once: puts it on the ready list and wakes its shard.
-pub(super) struct ViewerBell {
-    key: usize,
-    rung: AtomicBool,
-    ready: Arc<Ready>,
-}
-
-impl ViewerBell {
-    /// From now on it rings again.
-    pub(super) fn rearm(&self) {
-        self.rung.store(false, Ordering::Release);
-    }
-}
-
-impl Wake for ViewerBell {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.rung.swap(true, Ordering::AcqRel) {
-            self.ready.keys.lock().unwrap_or_else(PoisonError::into_inner).push(self.key);
-            self.ready.waker.wake();
-        }
     }
 }

@@ -5,10 +5,10 @@ use std::{future::poll_fn, task::Poll};
 use moq_proto::{Framing, close};
 
 use super::{
+    clock::now,
     error::Failure,
     order::Tick,
     outbound::{Part, Progress, Sending},
-    shared::now,
 };
 use crate::{
     model::{bell::Ringer, group, track},

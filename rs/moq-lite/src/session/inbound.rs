@@ -13,8 +13,9 @@ use tokio::sync::watch;
 
 use super::{
     Error,
+    clock::now,
     error::Failure,
-    shared::{Shared, in_time, now},
+    shared::{Shared, in_time},
     stream::Receiver,
 };
 use crate::{

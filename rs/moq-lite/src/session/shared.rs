@@ -5,7 +5,7 @@ use std::{
     collections::HashSet,
     future::{Future, poll_fn},
     rc::Rc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use moq_proto::{
@@ -20,6 +20,7 @@ use tracing::{debug, trace};
 
 use super::{
     Error, Limits, Roles, SETUP_TIMEOUT, Session, Side,
+    clock::now,
     error::Failure,
     fanout::{self, Fanout},
     inbound::{self, Subscriptions},
@@ -36,11 +37,6 @@ use crate::{
 
 /// Longest wait for the head of a stream the peer opened. A head fits one packet, so only a stuck peer takes longer.
 const STREAM_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Now, on the runtime's clock, in the model's terms.
-pub(super) fn now() -> Instant {
-    tokio::time::Instant::now().into_std()
-}
 
 pub(super) struct Shared<C: Connection> {
     pub(super) connection: C,

@@ -21,14 +21,15 @@ use moq_proto::{
 };
 
 use super::{
-    fanout::{Tally, ViewerBell},
     order::Order,
     outbound::{Part, Progress, Sending},
+    ready::ViewerBell,
     report::{Outcome, Report},
     selection::{Opening, Selection, Wish},
 };
 use crate::{
     model::{group, track},
+    stats::Tally,
     transport::{Chunks, Connection, SendStream, StreamError},
 };
 

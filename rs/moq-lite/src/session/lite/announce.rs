@@ -17,9 +17,10 @@ use tracing::{debug, info};
 use super::{
     super::{
         Error,
+        clock::now,
         error::Failure,
         random_hop,
-        shared::{Shared, is_gone, now},
+        shared::{Shared, is_gone},
         stream::{Receiver, Sender},
     },
     subscribe::{self, TEND_INTERVAL},

@@ -10,8 +10,9 @@ use moq_proto::{
 };
 
 use super::super::{
+    clock::now,
     error::Failure,
-    shared::{Shared, now},
+    shared::Shared,
     stream::{Receiver, Sender},
 };
 use crate::transport::{Connection, ConnectionStats};

@@ -15,11 +15,12 @@ use tracing::debug;
 
 use super::super::{
     Error,
+    clock::now,
     error::Failure,
     inbound::Registered,
     report::{News, Outcome, Report},
     selection::{Start, Wish},
-    shared::{Shared, is_gone, now},
+    shared::{Shared, is_gone},
     stream::{Receiver, Sender},
     viewer::{Identity, Viewer},
 };
