@@ -4,6 +4,7 @@
 //! allows, at the path a session asks for. Pure but for [`mod@file`], and without a clock: the time of day is handed in.
 //! Signatures, keys and randomness are aws-lc's, through `jsonwebtoken`.
 
+pub mod address;
 mod algorithm;
 mod base64url;
 mod claims;

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use anyhow::{Context, bail};
 use clap::Args;
 use moq_proto::{Path, canonical};
-use moq_token::{Grant, Policy, Refused, Revoked, Verified, Verifier};
+use moq_token::{Grant, Policy, Refused, Revoked, Verified, Verifier, address};
 use serde_json::json;
 use url::Url;
 
@@ -51,8 +51,7 @@ impl Options {
 
     /// The token to judge. Of several in the address the last counts, and an empty one is none.
     fn token(&self) -> anyhow::Result<Option<String>> {
-        let tokens = self.url.query_pairs().filter(|(name, _)| name == "jwt");
-        let shown = tokens.map(|(_, token)| token.into_owned()).last().filter(|token| !token.is_empty());
+        let shown = self.url.query().and_then(address::token);
         match &self.input {
             Some(_) if shown.is_some() => bail!("a token in --url and another in --in; which one?"),
             Some(place) => input::token(place).map(Some),
