@@ -7,8 +7,8 @@ use std::{fmt, path::PathBuf, time::Duration};
 use moq_proto::{Path, Version};
 
 use crate::options::{
-    Address, AuthOptions, CacheOptions, Capacity, Format, Level, LogOptions, Options, PublicOptions, QuicOptions, ServerOptions,
-    TlsOptions, WebOptions,
+    Address, AuthOptions, CacheOptions, Capacity, Format, Level, LogOptions, Options, Prefix, PublicOptions, QuicOptions,
+    ServerOptions, TlsOptions, WebOptions,
 };
 
 /// The least for the head of a request, in bytes: browsers send half as much.
@@ -98,10 +98,22 @@ pub(crate) struct WebConfig {
 /// `[auth]`, settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AuthConfig {
+    pub keys: KeyConfig,
     /// Where anybody may publish.
     pub public_publish: Vec<Path>,
     /// Where anybody may subscribe.
     pub public_subscribe: Vec<Path>,
+}
+
+/// The files of `[auth]`, settled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct KeyConfig {
+    /// Each a key or a set of keys.
+    pub files: Vec<PathBuf>,
+    /// Each with a key a file.
+    pub folders: Vec<PathBuf>,
+    /// The list of revocations.
+    pub revoked: Option<PathBuf>,
 }
 
 /// `[cache]`, settled.
@@ -153,8 +165,9 @@ pub(crate) enum Problem {
     #[error("a name in `server.tls.generate` is empty; name the hosts, such as [\"localhost\"]")]
     NamelessCertificate,
     #[error(
-        "nobody could come in: set `public` in [auth] (--auth-public) to the paths open to everybody, \
-         such as \"demo\", or to \"\" for all of them"
+        "nobody could come in: in [auth], set `key` (--auth-key) to a file of keys that tokens are checked with, \
+         or `key_dir` (--auth-key-dir) to a folder of them, as `moq-token generate` makes; \
+         or set `public` (--auth-public) to the paths open to everybody, such as \"demo\", or to \"\" for all of them"
     )]
     NobodyMayEnter,
     #[error("`server.version` is an empty list; leave it out to speak every version")]
@@ -264,13 +277,19 @@ fn web(options: WebOptions, problems: &mut Vec<Problem>) -> WebConfig {
 }
 
 fn auth(options: AuthOptions, problems: &mut Vec<Problem>) -> AuthConfig {
-    if !options.public.is_set() {
+    let AuthOptions { key, keys, key_dir, revoked, public } = options;
+    let keys =
+        KeyConfig { files: key.into_iter().chain(keys).flatten().collect(), folders: key_dir.unwrap_or_default(), revoked };
+    let has_keys = !keys.files.is_empty() || !keys.folders.is_empty();
+    let PublicOptions { both, publish, subscribe } = public;
+    let both = both.unwrap_or_default();
+    let with =
+        |role: Option<Vec<Prefix>>| both.iter().cloned().chain(role.unwrap_or_default()).map(|Prefix(path)| path).collect();
+    let (public_publish, public_subscribe): (Vec<Path>, Vec<Path>) = (with(publish), with(subscribe));
+    if !has_keys && public_publish.is_empty() && public_subscribe.is_empty() {
         problems.push(Problem::NobodyMayEnter);
     }
-    let PublicOptions { both, publish, subscribe } = options.public;
-    let both = both.unwrap_or_default();
-    let with = |role: Option<Vec<Path>>| both.iter().cloned().chain(role.unwrap_or_default()).collect();
-    AuthConfig { public_publish: with(publish), public_subscribe: with(subscribe) }
+    AuthConfig { keys, public_publish, public_subscribe }
 }
 
 fn cache(options: &CacheOptions, problems: &mut Vec<Problem>) -> CacheConfig {

@@ -6,6 +6,7 @@
 //! Spec: moq-lite-06, "Connection".
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -29,7 +30,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, info, info_span};
 
 use crate::{
-    auth::{Auth, Refused, Request},
+    auth::{self, Admission, Auth, Refused, Request, Wish},
     metrics::Metrics,
     shutdown::{self, Stopping},
     web,
@@ -52,7 +53,7 @@ pub(crate) struct Hub {
 }
 
 /// A peer that may come in, and what it may do.
-type Admitted = (Session<AnyConnection>, Grant);
+type Admitted = (Session<AnyConnection>, Admission);
 
 /// Why a peer never became a session.
 #[derive(Debug, thiserror::Error)]
@@ -87,12 +88,13 @@ pub(crate) async fn over_websocket(hub: Hub, fanout: fanout::Handle<AnyConnectio
 
 async fn admit_quic(hub: Hub, incoming: Incoming) -> Result<Admitted, TurnedAway> {
     let Some(target) = incoming.request_target() else {
-        return admit_by_setup(hub, incoming.accept().await?).await;
+        let peer = incoming.peer_addr();
+        return admit_by_setup(hub, incoming.accept().await?, peer).await;
     };
-    match authorize(&hub, target) {
-        Ok(grant) => {
+    match authorize(&hub, target, incoming.peer_addr()) {
+        Ok(admission) => {
             let session = Session::accept(incoming.accept().await?, &hub.versions).await?;
-            Ok((session, grant))
+            Ok((session, admission))
         }
         Err(refused) => {
             incoming.reject(refused.status()).await;
@@ -105,24 +107,24 @@ async fn admit_websocket(hub: Hub, upgrade: web::Upgrade) -> Result<Admitted, Tu
     let socket = TokioIo::new(upgrade.socket.await?);
     let connection = qmux::accept_upgraded(socket, upgrade.protocol.as_deref()).await;
     let session = Session::accept(connection.into(), &hub.versions).await?;
-    Ok((session, upgrade.grant))
+    Ok((session, upgrade.admission))
 }
 
 /// Where the transport carries no path, the peer's SETUP does; a peer whose version has none asks for the root.
-async fn admit_by_setup(hub: Hub, connection: AnyConnection) -> Result<Admitted, TurnedAway> {
+async fn admit_by_setup(hub: Hub, connection: AnyConnection, peer: SocketAddr) -> Result<Admitted, TurnedAway> {
     let mut session = Session::accept(connection, &hub.versions).await?;
     let target = session.request_target().await?.unwrap_or_default();
-    match authorize(&hub, &target) {
-        Ok(grant) => Ok((session, grant)),
+    match authorize(&hub, &target, peer) {
+        Ok(admission) => Ok((session, admission)),
         Err(refused) => {
-            session.closer().close(close::session::UNAUTHORIZED, &refused.to_string());
+            session.closer().close(close::session::UNAUTHORIZED, refused.told());
             Err(refused.into())
         }
     }
 }
 
-fn authorize(hub: &Hub, target: &str) -> Result<Grant, Refused> {
-    hub.auth.authorize(&Request::from_target(target)?)
+fn authorize(hub: &Hub, target: &str, peer: SocketAddr) -> Result<Admission, Refused> {
+    hub.auth.authorize(&Request { target, authorization: &[], wish: Wish::Either, peer: peer.ip() })
 }
 
 async fn serve(
@@ -133,18 +135,21 @@ async fn serve(
 ) {
     let admitted = timeout_at(deadline, admission).await.unwrap_or(Err(TurnedAway::Late(hub.setup_timeout)));
     match admitted {
-        Ok((session, grant)) => converse(hub, fanout, session, grant).await,
+        Ok((session, admission)) => converse(hub, fanout, session, admission).await,
         Err(error) => {
             hub.metrics.refused();
-            info!(%error, "turned away");
+            // Refusals have been told where they were decided.
+            if !matches!(error, TurnedAway::Refused(_)) {
+                info!(%error, "turned away");
+            }
         }
     }
 }
 
 /// The session itself: its part of the origin, and the end that comes first.
-async fn converse(hub: Hub, fanout: fanout::Handle<AnyConnection>, session: Session<AnyConnection>, grant: Grant) {
+async fn converse(hub: Hub, fanout: fanout::Handle<AnyConnection>, session: Session<AnyConnection>, admission: Admission) {
     let _counted = hub.metrics.session();
-    let Grant { root, publish, subscribe, .. } = grant;
+    let Admission { grant: Grant { root, publish, subscribe, .. }, mut lease } = admission;
     info!(version = %session.version(), %root, ?publish, ?subscribe, "session open");
 
     let horizon = Horizon::new();
@@ -159,6 +164,11 @@ async fn converse(hub: Hub, fanout: fanout::Handle<AnyConnection>, session: Sess
         ended = &mut running => ended,
         () = hub.stopping.wait() => {
             closer.close(close::session::NO_ERROR, shutdown::REASON);
+            running.await
+        }
+        refused = lease.ended() => {
+            info!(reason = refused.code(), %refused, "rights ended");
+            closer.close(close::session::UNAUTHORIZED, auth::ended(&refused));
             running.await
         }
     };

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use moq_lite::{
     model::{cache::Budget, origin::Origin},
@@ -21,9 +21,9 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use crate::{
-    auth::Auth,
+    auth::{self, Auth, FileError, Files, Public},
     cache,
-    config::{self, Config, QuicConfig, TlsConfig, WebConfig},
+    config::{self, Config, KeyConfig, QuicConfig, TlsConfig, WebConfig},
     connection::{self, Hub},
     listener::{self, TASKS_MAX},
     metrics::Metrics,
@@ -42,6 +42,7 @@ pub(crate) struct Relay {
     shutdown: Shutdown,
     signals: Signals,
     metrics: Metrics,
+    auth: Arc<Auth>,
 }
 
 /// Reads the files that the configuration names, as a start does.
@@ -49,15 +50,17 @@ pub(crate) struct Relay {
 /// # Errors
 /// What a start would fail with.
 pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
-    certificates(&config.server.tls).map(drop)
+    certificates(&config.server.tls)?;
+    keys(config.auth.keys.clone()).map(drop)
 }
 
 impl Relay {
     /// Opens every socket and starts to serve.
     ///
     /// # Errors
-    /// When a certificate cannot be had, or a socket is refused.
+    /// When a certificate or a key cannot be had, or a socket is refused.
     pub(crate) async fn build(config: Config) -> anyhow::Result<Self> {
+        let files = keys(config.auth.keys)?;
         let certificates = certificates(&config.server.tls)?;
         let fingerprint = certificates.fingerprints().first().map(ToString::to_string);
         let http = match &config.web.http {
@@ -66,8 +69,9 @@ impl Relay {
         };
         let (signals, (shutdown, stopping)) = (Signals::listen().context("listening for signals")?, Shutdown::new());
         let (metrics, hop) = (Metrics::default(), session::random_hop());
+        let public = Public::new(config.auth.public_publish, config.auth.public_subscribe);
         let hub = Hub {
-            auth: Arc::new(Auth::new(config.auth)),
+            auth: Arc::new(Auth::new(public, files.verifier())),
             origin: Origin::new(hop),
             budget: Budget::with_policy(cache::policy(&config.cache)),
             hop,
@@ -79,11 +83,15 @@ impl Relay {
             stopping,
         };
 
+        let (auth, watching, stopping) = (hub.auth.clone(), hub.auth.clone(), hub.stopping.clone());
+        let (rights, ()) = Shard::start("auth", move |ready| auth::watch(watching, files, stopping, ready)).await?;
+        let mut shards = vec![rights];
+
         let server = server_config(&config.server, certificates).await?;
         let quic_hub = hub.clone();
         let (quic, udp) = Shard::start("quic", move |ready| serve_quic(server, quic_hub, ready)).await?;
         info!(transport = %"quic", address = %udp, "listening");
-        let mut shards = vec![quic];
+        shards.push(quic);
         if let Some(socket) = http {
             let (auth, origin) = (hub.auth.clone(), hub.origin.clone());
             let (protocols, versions) = (config.server.protocols(), config.server.versions);
@@ -93,7 +101,7 @@ impl Relay {
             shards.push(web);
         }
         info!(version = env!("CARGO_PKG_VERSION"), "ready");
-        Ok(Self { shards, shutdown, signals, metrics })
+        Ok(Self { shards, shutdown, signals, metrics, auth })
     }
 
     /// Serves until a signal, or until a shard fails; then tells every client and ends.
@@ -119,6 +127,9 @@ impl Relay {
         }
         for (name, value) in self.metrics.read() {
             debug!(name, value, "counted");
+        }
+        for (name, reason, value) in self.auth.counts().filter(|(.., value)| *value > 0) {
+            debug!(name, reason, value, "counted");
         }
         outcome
     }
@@ -181,6 +192,12 @@ fn certificates(config: &TlsConfig) -> anyhow::Result<Certificates> {
     let files: Vec<_> =
         config.pairs.iter().map(|pair| PemFiles { certificate: pair.cert.clone(), key: pair.key.clone() }).collect();
     Certificates::load(&files).context("loading certificates")
+}
+
+/// The keys and revocations that `config` names.
+fn keys(config: KeyConfig) -> anyhow::Result<Files> {
+    let told = |wrong: Vec<FileError>| wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    Files::load(config).map_err(|wrong| anyhow!("reading the files of [auth]: {}", told(wrong)))
 }
 
 async fn server_config(config: &config::ServerConfig, certificates: Certificates) -> anyhow::Result<ServerConfig> {

@@ -100,6 +100,12 @@ impl Key {
         self.id.as_ref()
     }
 
+    /// The same key under this name.
+    #[must_use]
+    pub fn with_id(self, id: KeyId) -> Self {
+        Self { id: Some(id), ..self }
+    }
+
     /// The most its tokens may allow. `None`: anything.
     pub fn scope(&self) -> Option<&Scope> {
         self.scope.as_ref()

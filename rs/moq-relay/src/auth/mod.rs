@@ -1,95 +1,99 @@
-//! Auth: who may come in, and what they may do here.
+//! Auth: who may come in, what they may do here, and for how long.
 //!
-//! One verdict for every transport: a request comes in, a grant scoped to its path or a refusal comes out. Where the
-//! request was made (CONNECT, upgrade, SETUP, plain HTTP) only decides how a refusal is said.
+//! One verdict for every entrance: a request comes in, an admission scoped to its path or a refusal comes out. Where the
+//! request was made (CONNECT, upgrade, SETUP, plain HTTP) only decides how a refusal is said. What makes a token good is
+//! `moq_token`'s.
 
+mod keys;
+mod lease;
 mod public;
+mod refused;
 mod request;
+#[cfg(test)]
+mod testing;
+mod watch;
 
-use moq_proto::PathError;
-use moq_token::Grant;
+use std::time::SystemTime;
 
-pub(crate) use self::{public::Public, request::Request};
-use crate::config::AuthConfig;
+use moq_token::{Grant, Verifier};
+use tracing::info;
+
+pub(crate) use self::{
+    keys::{FileError, Files},
+    lease::Lease,
+    public::Public,
+    refused::{Refused, ended},
+    request::{Request, Wish},
+    watch::run as watch,
+};
+use self::{lease::Leases, refused::Tally, request::Asked};
 
 /// Decides over requests. One for the whole relay.
-#[derive(Debug)]
 pub(crate) struct Auth {
     public: Public,
+    leases: Leases,
+    refused: Tally,
+    ended: Tally,
 }
 
-/// Why a request was turned away.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub(crate) enum Refused {
-    #[error("unusable path: {0}")]
-    Path(#[from] PathError),
-    /// A token is never weighed against public rights: whoever shows one wants to be judged by it.
-    #[error("a token was shown, and no key is configured to check it")]
-    Token,
-    #[error("nothing is public at this path")]
-    NotPublic,
-}
-
-impl Refused {
-    /// What HTTP calls it.
-    pub(crate) fn status(&self) -> http::StatusCode {
-        match self {
-            Self::Path(_) => http::StatusCode::BAD_REQUEST,
-            Self::Token | Self::NotPublic => http::StatusCode::UNAUTHORIZED,
-        }
-    }
+/// What somebody who was let in may do, and for how long.
+pub(crate) struct Admission {
+    /// Rooted at the path asked for; never empty.
+    pub(crate) grant: Grant,
+    /// To be kept for as long as the grant is used, which is to stop when it ends.
+    pub(crate) lease: Lease,
 }
 
 impl Auth {
-    pub(crate) fn new(config: AuthConfig) -> Self {
-        Self { public: Public::new(config.public_publish, config.public_subscribe) }
+    pub(crate) fn new(public: Public, verifier: Verifier) -> Self {
+        Self { public, leases: Leases::new(verifier), refused: Tally::default(), ended: Tally::default() }
     }
 
-    /// What whoever sent `request` may do, rooted at the path asked for; never empty.
+    /// What whoever sent `request` may do. Refusals are counted and logged here, and nowhere else.
     ///
     /// # Errors
     /// Why not.
-    pub(crate) fn authorize(&self, request: &Request) -> Result<Grant, Refused> {
-        match request.token {
-            Some(_) => Err(Refused::Token),
-            None => self.public.at(&request.path).ok_or(Refused::NotPublic),
-        }
+    pub(crate) fn authorize(&self, request: &Request<'_>) -> Result<Admission, Refused> {
+        self.judge(request, SystemTime::now()).inspect_err(|refused| {
+            self.refused.count(refused.code());
+            info!(peer = %request.peer, reason = refused.code(), %refused, "refused");
+        })
+    }
+
+    fn judge(&self, request: &Request<'_>, now: SystemTime) -> Result<Admission, Refused> {
+        let Asked { path, token } = request.read()?;
+        let (grant, lease, otherwise) = match token {
+            // A token is never weighed against public rights: whoever shows one is judged by it.
+            Some(token) => {
+                let (verified, lease) = self.leases.take(&token, now)?;
+                (verified.grant().at(&path), lease, Refused::Elsewhere)
+            }
+            None => (self.public.at(&path), Lease::public(), Refused::NoToken),
+        };
+        let suits = |grant: &Grant| request.wish == Wish::Either || !grant.subscribe.is_empty();
+        let grant = grant.filter(suits).ok_or(otherwise)?;
+        Ok(Admission { grant, lease })
+    }
+
+    /// Ends what is over by the time of day.
+    fn expire(&self, now: SystemTime) {
+        self.leases.expire(now).iter().for_each(|refused| self.ended.count(refused.code()));
+    }
+
+    /// Judges by `verifier` from now on, those inside as well. Returns how many of them have to leave.
+    fn replace(&self, verifier: Verifier, now: SystemTime) -> usize {
+        let ended = self.leases.replace(verifier, now);
+        ended.iter().for_each(|refused| self.ended.count(refused.code()));
+        ended.len()
+    }
+
+    /// Every counter with its name and the reason it counts.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        let named = |name| move |(reason, count)| (name, reason, count);
+        let refused = self.refused.read().map(named("moq_relay_refused_total"));
+        refused.chain(self.ended.read().map(named("moq_relay_rights_ended_total")))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn auth(publish: &[&str], subscribe: &[&str]) -> Auth {
-        let paths = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
-        Auth::new(AuthConfig { public_publish: paths(publish), public_subscribe: paths(subscribe) })
-    }
-
-    #[test]
-    fn what_is_public_needs_no_token() {
-        let auth = auth(&["demo"], &[""]);
-
-        let demo = auth.authorize(&Request::from_target("/demo/room").unwrap()).unwrap();
-        assert_eq!((demo.root.as_str(), demo.publish.len(), demo.subscribe.len()), ("demo/room", 1, 1));
-        let elsewhere = auth.authorize(&Request::from_target("/news").unwrap()).unwrap();
-        assert_eq!((elsewhere.publish.len(), elsewhere.subscribe.len()), (0, 1));
-    }
-
-    #[test]
-    fn what_is_not_public_is_refused() {
-        let auth = auth(&["demo"], &["demo"]);
-
-        assert_eq!(auth.authorize(&Request::from_target("/news").unwrap()), Err(Refused::NotPublic));
-        assert_eq!(auth.authorize(&Request::from_target("/demos").unwrap()), Err(Refused::NotPublic));
-    }
-
-    #[test]
-    fn a_token_that_cannot_be_checked_is_refused_even_where_all_is_public() {
-        let auth = auth(&[""], &[""]);
-
-        assert_eq!(auth.authorize(&Request::from_target("/demo?jwt=abc").unwrap()), Err(Refused::Token));
-        assert!(auth.authorize(&Request::from_target("/demo?jwt=").unwrap()).is_ok());
-    }
-}
+mod tests;

@@ -1,40 +1,78 @@
-//! A request to come in: the path a peer asked for, and the token it shows.
+//! A request to come in: what a peer sent along, and the one reading of it.
+//!
+//! Whatever carries the request, its path is read by `canonical` and its token by `address::token`, so every entrance sees
+//! the same ones. Spec: RFC 6750, section 2.1 for `Authorization: Bearer`.
 
-use std::fmt;
+use std::net::IpAddr;
 
-use moq_proto::{Path, PathError, canonical};
+use moq_proto::{Path, canonical};
+use moq_token::address;
 
-/// What a peer asks for, read from its request target. The token is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Request {
-    pub(crate) path: Path,
-    /// The `jwt` of the query. `None`: there was none, or it was empty.
-    pub(crate) token: Option<String>,
+use super::Refused;
+
+/// What a peer sent along when it asked to come in. Holds its token, and is therefore never shown.
+#[derive(Clone, Copy)]
+pub(crate) struct Request<'a> {
+    /// Path and query, such as `/room/alice?jwt=...`. An empty one is the root.
+    pub(crate) target: &'a str,
+    /// The values of `Authorization`, where the transport has headers.
+    pub(crate) authorization: &'a [&'a [u8]],
+    pub(crate) wish: Wish,
+    pub(crate) peer: IpAddr,
 }
 
-impl Request {
-    /// Reads a path and its query, such as `/room/alice?jwt=...`. An empty target is the root.
-    ///
+/// What the peer wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Whatever it may: publish, subscribe, or both.
+    Either,
+    /// Only to subscribe.
+    Subscribe,
+}
+
+/// A request once read.
+pub(super) struct Asked {
+    pub(super) path: Path,
+    /// `None`: none was shown, or an empty one.
+    pub(super) token: Option<String>,
+}
+
+impl Request<'_> {
     /// # Errors
-    /// When the path cannot be one.
-    pub(crate) fn from_target(target: &str) -> Result<Self, PathError> {
-        let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let tokens = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "jwt");
-        // The last one wins, as clients that append theirs to a configured URL expect.
-        let token = tokens.map(|(_, token)| token.into_owned()).last();
-        Ok(Self { path: canonical(path)?, token: token.filter(|token| !token.is_empty()) })
+    /// [`Refused::Path`] when the path cannot be one; [`Refused::TwoTokens`] when it is not clear which token is meant.
+    pub(super) fn read(&self) -> Result<Asked, Refused> {
+        let (path, query) = self.target.split_once('?').unwrap_or((self.target, ""));
+        let mut token = address::token(query);
+        for shown in self.authorization.iter().filter_map(|value| bearer(value)) {
+            if token.replace(shown.clone()).is_some_and(|other| other != shown) {
+                return Err(Refused::TwoTokens);
+            }
+        }
+        Ok(Asked { path: canonical(path)?, token })
     }
 }
 
-impl fmt::Debug for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request").field("path", &self.path).field("token", &self.token.as_ref().map(|_| "…")).finish()
+/// The token in a value of `Authorization`. `None`: an empty one, or credentials of another kind, such as a proxy's.
+fn bearer(value: &[u8]) -> Option<String> {
+    let (scheme, token) = value.split_at_checked(b"Bearer".len())?;
+    if !scheme.eq_ignore_ascii_case(b"Bearer") || !token.first().is_none_or(u8::is_ascii_whitespace) {
+        return None;
     }
+    // Bytes that are no text make a token that is none, rather than no token.
+    let token = String::from_utf8_lossy(token.trim_ascii()).into_owned();
+    (!token.is_empty()).then_some(token)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+
+    fn read(target: &str, authorization: &[&[u8]]) -> Result<(String, Option<String>), Refused> {
+        let request = Request { target, authorization, wish: Wish::Either, peer: Ipv4Addr::LOCALHOST.into() };
+        request.read().map(|asked| (asked.path.to_string(), asked.token))
+    }
 
     #[test]
     fn a_target_is_a_path_and_perhaps_a_token() {
@@ -45,22 +83,39 @@ mod tests {
             ("/r%C3%A4ume?x=1", "räume", None),
             ("/room?jwt=abc", "room", Some("abc")),
             ("/room?jwt=", "room", None),
+            ("?jwt=abc", "", Some("abc")),
             ("/room?jwt=one&x=y&jwt=two", "room", Some("two")),
-            ("/room?jwt=a%2Bb", "room", Some("a+b")),
         ];
         for (target, path, token) in rows {
-            let request = Request::from_target(target).unwrap();
-            assert_eq!((request.path.as_str(), request.token.as_deref()), (path, token), "{target}");
+            assert_eq!(read(target, &[]), Ok((path.into(), token.map(String::from))), "{target}");
         }
-        for target in ["/../etc", "/a%2Fb", "/a%00"] {
-            assert!(Request::from_target(target).is_err(), "{target}");
+        for target in ["/../etc", "/a%2Fb", "/a%00", "/..?jwt=abc"] {
+            assert!(matches!(read(target, &[]), Err(Refused::Path(_))), "{target}");
         }
     }
 
     #[test]
-    fn a_token_never_reaches_a_log() {
-        let request = Request::from_target("/room?jwt=secret").unwrap();
+    fn a_header_shows_a_token_as_well() {
+        type Row = (&'static str, &'static [&'static [u8]], Option<&'static str>);
+        const ROWS: &[Row] = &[
+            ("/", &[b"Bearer abc"], Some("abc")),
+            ("/", &[b"bearer  abc "], Some("abc")),
+            ("/", &[b"BEARER\tabc"], Some("abc")),
+            ("/", &[b"Bearer"], None),
+            ("/?jwt=abc", &[b"Bearer "], Some("abc")),
+            ("/", &[b"Basic YTpi"], None),
+            ("/", &[b"Bearerabc"], None),
+            ("/?jwt=abc", &[b"Basic YTpi", b"Bearer abc"], Some("abc")),
+            ("/", &[b"Bearer \xff"], Some("\u{fffd}")),
+        ];
+        for (target, headers, token) in ROWS {
+            assert_eq!(read(target, headers), Ok((String::new(), token.map(String::from))), "{headers:?}");
+        }
+    }
 
-        assert!(!format!("{request:?}").contains("secret"));
+    #[test]
+    fn two_tokens_are_one_too_many() {
+        assert_eq!(read("/?jwt=abc", &[b"Bearer abd"]), Err(Refused::TwoTokens));
+        assert_eq!(read("/", &[b"Bearer abc", b"Bearer abd"]), Err(Refused::TwoTokens));
     }
 }

@@ -1,6 +1,8 @@
-//! `[auth]`: who may do what. So far: what anybody may.
+//! `[auth]`: who may do what: with which keys tokens are checked, which tokens are revoked, and what anybody may.
 
-use moq_proto::Path;
+use std::{path::PathBuf, str::FromStr};
+
+use moq_proto::{Path, PathError, canonical};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
@@ -13,6 +15,21 @@ use super::value;
 #[command(next_help_heading = "[auth]")]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct AuthOptions {
+    /// Files of keys that tokens are checked with: JSON Web Keys or sets of them, public halves or shared secrets. Default: none.
+    #[arg(id = "auth.key", long = "auth-key", env = "MOQ_AUTH_KEY", value_name = "PATH", value_delimiter = ',')]
+    #[serde(deserialize_with = "value::list")]
+    pub key: Option<Vec<PathBuf>>,
+    /// More of them; the same as `auth.key`, and both may be set. Default: none.
+    #[arg(id = "auth.keys", long = "auth-keys", env = "MOQ_AUTH_KEYS", value_name = "PATH", value_delimiter = ',')]
+    #[serde(deserialize_with = "value::list")]
+    pub keys: Option<Vec<PathBuf>>,
+    /// Folders of keys, each in a file named ID.jwk after its key. Default: none.
+    #[arg(id = "auth.key_dir", long = "auth-key-dir", env = "MOQ_AUTH_KEY_DIR", value_name = "PATH", value_delimiter = ',')]
+    #[serde(deserialize_with = "value::list")]
+    pub key_dir: Option<Vec<PathBuf>>,
+    /// File of tokens that are not good any more: lines with `jti`, `sub`, `kid` or `issued-before`. Default: none.
+    #[arg(id = "auth.revoked", long = "auth-revoked", env = "MOQ_AUTH_REVOKED", value_name = "PATH")]
+    pub revoked: Option<PathBuf>,
     #[command(flatten)]
     pub public: PublicOptions,
 }
@@ -20,7 +37,13 @@ pub(crate) struct AuthOptions {
 impl AuthOptions {
     /// Lays `self` over `file`: whatever is set here wins.
     pub(crate) fn over(self, file: Self) -> Self {
-        Self { public: self.public.over(file.public) }
+        Self {
+            key: self.key.or(file.key),
+            keys: self.keys.or(file.keys),
+            key_dir: self.key_dir.or(file.key_dir),
+            revoked: self.revoked.or(file.revoked),
+            public: self.public.over(file.public),
+        }
     }
 }
 
@@ -29,7 +52,7 @@ impl AuthOptions {
 pub(crate) struct PublicOptions {
     /// Paths under which anybody may publish and subscribe without a token; "" is everything. Default: none.
     #[arg(id = "auth.public", long = "auth-public", env = "MOQ_AUTH_PUBLIC", value_name = "PATH", value_delimiter = ',')]
-    pub both: Option<Vec<Path>>,
+    pub both: Option<Vec<Prefix>>,
     /// Paths under which anybody may publish. Default: none.
     #[arg(
         id = "auth.public.publish",
@@ -38,7 +61,7 @@ pub(crate) struct PublicOptions {
         value_name = "PATH",
         value_delimiter = ','
     )]
-    pub publish: Option<Vec<Path>>,
+    pub publish: Option<Vec<Prefix>>,
     /// Paths under which anybody may subscribe. Default: none.
     #[arg(
         id = "auth.public.subscribe",
@@ -47,7 +70,7 @@ pub(crate) struct PublicOptions {
         value_name = "PATH",
         value_delimiter = ','
     )]
-    pub subscribe: Option<Vec<Path>>,
+    pub subscribe: Option<Vec<Prefix>>,
 }
 
 impl PublicOptions {
@@ -61,14 +84,39 @@ impl PublicOptions {
     }
 }
 
+/// A path that stands for itself and all below it; `demo/**` says the same as `demo`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Prefix(pub Path);
+
+/// Why a text is no prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PrefixError {
+    #[error(transparent)]
+    Path(#[from] PathError),
+    #[error("a path covers what lies below it; of wildcards only a `**` at its end is known")]
+    Wildcard,
+}
+
+impl FromStr for Prefix {
+    type Err = PrefixError;
+
+    fn from_str(text: &str) -> Result<Self, PrefixError> {
+        let prefix = match text.strip_suffix("**") {
+            Some(prefix) if prefix.is_empty() || prefix.ends_with('/') => prefix,
+            _ => text,
+        };
+        if prefix.contains('*') { Err(PrefixError::Wildcard) } else { Ok(Self(canonical(prefix)?)) }
+    }
+}
+
 /// `auth.public` where it is a table.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct ByRole {
     #[serde(deserialize_with = "value::list")]
-    publish: Option<Vec<Path>>,
+    publish: Option<Vec<Prefix>>,
     #[serde(deserialize_with = "value::list")]
-    subscribe: Option<Vec<Path>>,
+    subscribe: Option<Vec<Prefix>>,
 }
 
 impl<'de> Deserialize<'de> for PublicOptions {

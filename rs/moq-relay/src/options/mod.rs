@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub(crate) use self::{
-    auth::{AuthOptions, PublicOptions},
+    auth::{AuthOptions, Prefix, PublicOptions},
     cache::{CacheOptions, Capacity},
     file::FileError,
     log::{Format, Level, LogOptions},

@@ -1,17 +1,18 @@
 //! `GET /announced/<prefix>`: the paths on air, one a line, as a subscriber at that prefix would see them.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
 use axum::{
+    Extension,
     extract::State,
-    http::{HeaderValue, StatusCode, Uri},
+    http::{HeaderMap, HeaderValue, Uri},
     response::{IntoResponse, Response},
 };
 use moq_lite::model::origin::{Change, Horizon};
 use moq_proto::Path;
 
-use super::Site;
-use crate::auth::Request;
+use super::{Peer, Site};
+use crate::auth::Wish;
 
 /// Most paths in one answer. With paths of a usual length that is half a MiB.
 const ENTRIES_MAX: usize = 10_000;
@@ -19,25 +20,21 @@ const ENTRIES_MAX: usize = 10_000;
 /// Tells that an answer holds the first [`ENTRIES_MAX`] paths and not all.
 const TRUNCATED: &str = "x-truncated";
 
-pub(super) async fn all(State(site): State<Arc<Site>>, uri: Uri) -> Response {
-    list(&site, &uri)
+pub(super) async fn list(
+    State(site): State<Arc<Site>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    answer(&site, &uri, &headers, peer)
 }
 
-pub(super) async fn below(State(site): State<Arc<Site>>, uri: Uri) -> Response {
-    list(&site, &uri)
-}
-
-fn list(site: &Site, uri: &Uri) -> Response {
+fn answer(site: &Site, uri: &Uri, headers: &HeaderMap, peer: SocketAddr) -> Response {
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let target = target.strip_prefix("/announced").unwrap_or(target);
-    let request = match Request::from_target(target) {
-        Ok(request) => request,
-        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
-    };
-    let grant = match site.auth.authorize(&request) {
-        Ok(grant) if !grant.subscribe.is_empty() => grant,
-        Ok(_) => return StatusCode::UNAUTHORIZED.into_response(),
-        Err(refused) => return refused.status().into_response(),
+    let grant = match site.authorize(target, headers, Wish::Subscribe, peer) {
+        Ok(admission) => admission.grant,
+        Err(refused) => return (refused.status(), format!("{}\n", refused.told())).into_response(),
     };
     let consumer = site.origin.consumer(grant.root, grant.subscribe, Horizon::new());
     let mut on_air = consumer.announced(&Path::root(), false).initial().into_iter().filter_map(|change| match change {
@@ -66,16 +63,17 @@ fn line(path: &Path) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::to_bytes;
+    use axum::{body::to_bytes, http::StatusCode};
     use moq_lite::model::{
         broadcast,
         cache::Budget,
         origin::{Origin, Publication},
         route::Route,
     };
+    use moq_token::Verifier;
 
     use super::*;
-    use crate::{auth::Auth, config::AuthConfig};
+    use crate::auth::{Auth, Public};
 
     fn path(text: &str) -> Path {
         text.parse().unwrap()
@@ -83,7 +81,7 @@ mod tests {
 
     /// A site where anybody may watch what is below `public`, and what is on air there.
     fn site(public: &str, on_air: impl IntoIterator<Item = String>) -> (Site, Vec<Publication>) {
-        let auth = Auth::new(AuthConfig { public_publish: vec![], public_subscribe: vec![path(public)] });
+        let auth = Auth::new(Public::new(vec![], vec![path(public)]), Verifier::default());
         let origin = Origin::new(moq_lite::session::random_hop());
         let everywhere = origin.producer(Path::root(), vec![Path::root()], Horizon::new()).with_limit(usize::MAX);
         let announce = |name: String| {
@@ -103,8 +101,8 @@ mod tests {
         (site, publications)
     }
 
-    async fn answer(site: &Site, target: &str) -> (StatusCode, bool, String) {
-        let response = list(site, &target.parse().unwrap());
+    async fn told(site: &Site, target: &str) -> (StatusCode, bool, String) {
+        let response = answer(site, &target.parse().unwrap(), &HeaderMap::new(), ([127, 0, 0, 1], 1).into());
         let (status, is_truncated) = (response.status(), response.headers().contains_key(TRUNCATED));
         let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
         (status, is_truncated, String::from_utf8(body.to_vec()).unwrap())
@@ -121,10 +119,10 @@ mod tests {
             ("/announced/nobody", vec![""]),
         ];
         for (target, expected) in rows {
-            let (status, is_truncated, body) = answer(&site, target).await;
-            let mut told: Vec<_> = body.split('\n').collect();
-            told.sort_unstable();
-            assert_eq!((status, is_truncated, told), (StatusCode::OK, false, expected), "{target}");
+            let (status, is_truncated, body) = told(&site, target).await;
+            let mut paths: Vec<_> = body.split('\n').collect();
+            paths.sort_unstable();
+            assert_eq!((status, is_truncated, paths), (StatusCode::OK, false, expected), "{target}");
         }
     }
 
@@ -132,22 +130,22 @@ mod tests {
     async fn nobody_is_told_of_what_is_not_theirs() {
         let (site, _on_air) = site("demo", ["demo/a", "news/secret"].map(String::from));
 
-        assert_eq!(answer(&site, "/announced").await.2, "demo/a");
-        assert_eq!(answer(&site, "/announced/news").await, (StatusCode::UNAUTHORIZED, false, String::new()));
+        assert_eq!(told(&site, "/announced").await.2, "demo/a");
+        assert_eq!(told(&site, "/announced/news").await, (StatusCode::UNAUTHORIZED, false, "unauthorized\n".into()));
     }
 
     #[tokio::test]
     async fn a_path_is_one_line_whatever_is_in_it() {
         let (site, _on_air) = site("", ["demo\nnews".into()]);
 
-        assert_eq!(answer(&site, "/announced").await.2, "demo\\u{a}news");
+        assert_eq!(told(&site, "/announced").await.2, "demo\\u{a}news");
     }
 
     #[tokio::test]
     async fn an_answer_has_an_end() {
         let (site, _on_air) = site("", (0..=ENTRIES_MAX).map(|number| format!("room/{number}")));
 
-        let (status, is_truncated, body) = answer(&site, "/announced/room").await;
+        let (status, is_truncated, body) = told(&site, "/announced/room").await;
         assert_eq!((status, is_truncated, body.split('\n').count()), (StatusCode::OK, true, ENTRIES_MAX));
     }
 }

@@ -11,7 +11,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
-    http::{Method, StatusCode},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware,
     response::{IntoResponse, Response},
     routing::get,
@@ -25,7 +25,7 @@ pub(crate) use self::{
     serve::{Limits, bind, serve},
     websocket::{Upgrade, Upgrades},
 };
-use crate::auth::Auth;
+use crate::auth::{Admission, Auth, Refused, Request, Wish};
 
 /// What the pages show and do.
 pub(crate) struct Site {
@@ -42,19 +42,28 @@ pub(crate) struct Site {
     pub(crate) sessions: Option<mpsc::Sender<Upgrade>>,
 }
 
+impl Site {
+    /// What whoever sent a request may do at `target`, its path and query or what is left of them.
+    fn authorize(&self, target: &str, headers: &HeaderMap, wish: Wish, peer: SocketAddr) -> Result<Admission, Refused> {
+        let authorization: Vec<&[u8]> = headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes).collect();
+        let request = Request { target, authorization: &authorization, wish, peer: peer.ip() };
+        self.auth.authorize(&request)
+    }
+}
+
 /// Who sent a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// Every route, with CORS on all of them: pages of any origin may read what anybody may.
 pub(crate) fn router(site: Arc<Site>) -> Router {
-    let cors = CorsLayer::new().allow_origin(Any).allow_methods([Method::GET]);
+    let cors = CorsLayer::new().allow_origin(Any).allow_methods([Method::GET]).allow_headers([header::AUTHORIZATION]);
     Router::new()
         .route("/", get(index::get))
         .route("/certificate.sha256", get(certificate::get))
-        .route("/announced", get(announced::all))
-        .route("/announced/", get(announced::all))
-        .route("/announced/{*prefix}", get(announced::below))
+        .route("/announced", get(announced::list))
+        .route("/announced/", get(announced::list))
+        .route("/announced/{*prefix}", get(announced::list))
         .fallback(missing)
         .layer(cors)
         .layer(middleware::from_fn_with_state(site.clone(), websocket::upgrade))

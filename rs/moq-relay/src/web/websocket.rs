@@ -14,18 +14,20 @@ use axum::{
 use hyper::upgrade::OnUpgrade;
 use moq_native::backend::qmux::{self, NoCommonProtocol};
 use moq_native::tungstenite::handshake::derive_accept_key;
-use moq_token::Grant;
 use tokio::sync::mpsc;
 
 use super::{Peer, Site};
-use crate::{auth, listener::Arrivals};
+use crate::{
+    auth::{Admission, Refused, Wish},
+    listener::Arrivals,
+};
 
 /// A WebSocket on its way to a session: accepted, and not yet open.
 pub(crate) struct Upgrade {
     pub(crate) socket: OnUpgrade,
     /// What both sides speak, as the client named it. `None`: it named nothing.
     pub(crate) protocol: Option<String>,
-    pub(crate) grant: Grant,
+    pub(crate) admission: Admission,
     pub(crate) peer: SocketAddr,
 }
 
@@ -52,8 +54,8 @@ enum Refusal {
     Malformed(&'static str),
     #[error("WebSocket version 13 is the one spoken here")]
     Version,
-    #[error(transparent)]
-    Auth(#[from] auth::Refused),
+    #[error("{}", .0.told())]
+    Auth(#[from] Refused),
     #[error(transparent)]
     Protocol(#[from] NoCommonProtocol),
     #[error("no room for another session")]
@@ -88,14 +90,13 @@ fn is_websocket(request: &Request) -> bool {
 fn accept(site: &Site, sessions: &mpsc::Sender<Upgrade>, request: &mut Request) -> Result<Response, Refusal> {
     let key = handshake_key(request)?;
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    let asked = auth::Request::from_target(target).map_err(auth::Refused::from)?;
-    let grant = site.auth.authorize(&asked)?;
-    let protocol = qmux::negotiate(&offered(request.headers()), &site.protocols)?;
     let &Peer(peer) = request.extensions().get().ok_or(Refusal::Malformed("nobody sent this"))?;
+    let protocol = qmux::negotiate(&offered(request.headers()), &site.protocols)?;
+    let admission = site.authorize(target, request.headers(), Wish::Either, peer)?;
 
     let socket = hyper::upgrade::on(&mut *request);
     let response = switching(&key, protocol.as_deref());
-    sessions.try_send(Upgrade { socket, protocol, grant, peer }).map_err(|_| Refusal::Full)?;
+    sessions.try_send(Upgrade { socket, protocol, admission, peer }).map_err(|_| Refusal::Full)?;
     Ok(response)
 }
 
