@@ -167,7 +167,7 @@ async fn converse(hub: Hub, fanout: fanout::Handle<AnyConnection>, session: Sess
             running.await
         }
         refused = lease.ended() => {
-            info!(reason = refused.code(), %refused, "rights ended");
+            info!(code = %refused.code(), reason = %refused, "rights ended");
             closer.close(close::session::UNAUTHORIZED, auth::ended(&refused));
             running.await
         }

@@ -213,10 +213,10 @@ fn named(path: &Path, set: KeySet) -> Result<KeySet, FileError> {
 fn advise(path: &Path, set: &KeySet) {
     let file = path.display();
     if set.iter().any(|key| key.is_private() && !key.is_shared_secret()) {
-        warn!(%file, "holds a private key; a relay needs only the public half, and `moq-token public` prints it");
+        warn!("{file} holds a private key; a relay needs only the public half, and `moq-token public` prints it");
     }
     if set.iter().any(|key| key.is_private()) && file::is_exposed(path).unwrap_or(false) {
-        warn!(%file, "holds a secret that others on this machine can read; `chmod 600` keeps it");
+        warn!("{file} holds a secret that others on this machine can read; `chmod 600` keeps it");
     }
 }
 

@@ -56,7 +56,7 @@ impl Auth {
     pub(crate) fn authorize(&self, request: &Request<'_>) -> Result<Admission, Refused> {
         self.judge(request, SystemTime::now()).inspect_err(|refused| {
             self.refused.count(refused.code());
-            info!(peer = %request.peer, reason = refused.code(), %refused, "refused");
+            info!(peer = %request.peer, code = %refused.code(), reason = %refused, "turned away");
         })
     }
 

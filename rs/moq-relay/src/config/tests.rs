@@ -22,7 +22,15 @@ fn nothing_at_all_is_answered_with_every_way_out() {
 
     assert_eq!(error.problems, [Problem::NoCertificate, Problem::NobodyMayEnter]);
     let said = error.to_string();
-    for way in ["--tls-cert", "--tls-generate localhost", "[auth]", "--auth-public", "moq-relay --listen '[::]:4443'"] {
+    for way in [
+        "--tls-cert",
+        "--tls-generate localhost",
+        "[auth]",
+        "--auth-key",
+        "--auth-key-dir",
+        "--auth-public",
+        "moq-relay --listen '[::]:4443'",
+    ] {
         assert!(said.contains(way), "{said}\ndoes not say {way}");
     }
 }
@@ -83,6 +91,8 @@ fn public_may_tell_the_roles_apart() {
     let rows: &[(&[&str], &[&str], &[&str])] = &[
         (&["--auth-public", ""], &[""], &[""]),
         (&["--auth-public", "demo,anon"], &["demo", "anon"], &["demo", "anon"]),
+        (&["--auth-public", "/demo/**,caf%C3%A9"], &["demo", "café"], &["demo", "café"]),
+        (&["--auth-public", "**"], &[""], &[""]),
         (&["--auth-public-subscribe", "live"], &[], &["live"]),
         (&["--auth-public", "demo", "--auth-public-publish", "in"], &["demo", "in"], &["demo"]),
     ];
@@ -91,6 +101,25 @@ fn public_may_tell_the_roles_apart() {
         assert_eq!(auth.public_publish, publish.iter().map(|text| path(text)).collect::<Vec<_>>(), "{args:?}");
         assert_eq!(auth.public_subscribe, subscribe.iter().map(|text| path(text)).collect::<Vec<_>>(), "{args:?}");
     }
+}
+
+#[test]
+fn keys_are_files_and_folders_and_may_stand_beside_what_is_public() {
+    let line = ["--auth-key", "a.jwk,b.jwk", "--auth-keys", "c.json", "--auth-key-dir", "keys", "--auth-revoked", "revoked"];
+    let auth = with(&line).unwrap().auth;
+
+    assert_eq!(auth.keys.files, ["a.jwk", "b.jwk", "c.json"].map(PathBuf::from));
+    assert_eq!(auth.keys.folders, [PathBuf::from("keys")]);
+    assert_eq!((auth.keys.revoked, auth.public_subscribe), (Some("revoked".into()), vec![Path::root()]));
+}
+
+#[test]
+fn somebody_must_be_able_to_come_in() {
+    for ways in [&["--auth-key", "a.jwk"][..], &["--auth-key-dir", "keys"], &["--auth-public-subscribe", "demo"]] {
+        assert!(settled(&[&LEAST[..2], ways].concat()).is_ok(), "{ways:?}");
+    }
+    let nobody = settled(&[&LEAST[..2], &["--auth-revoked", "revoked"]].concat());
+    assert_eq!(nobody.unwrap_err().problems, [Problem::NobodyMayEnter]);
 }
 
 #[test]

@@ -63,6 +63,7 @@ fn pages_of_any_origin_may_read() {
     let preflight = [("origin", "https://example.com"), ("access-control-request-method", "GET")];
     let answer = relay.ask("OPTIONS", "/announced", &preflight);
     assert_eq!((answer.status, answer.header("access-control-allow-methods")), (200, Some("GET")));
+    assert_eq!(answer.header("access-control-allow-headers"), Some("authorization"));
 }
 
 #[test]

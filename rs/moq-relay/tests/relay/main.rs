@@ -1,8 +1,10 @@
 //! The relay as its operator and its clients see it: the binary itself, started anew by every test.
 
+mod auth;
 mod http;
 mod peer;
 mod process;
+mod rights;
 mod session;
 mod shutdown;
 mod start;

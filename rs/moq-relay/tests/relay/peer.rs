@@ -10,7 +10,7 @@ use moq_lite::{
         broadcast,
         cache::Budget,
         demand::Ask,
-        origin::{self, Horizon, Origin},
+        origin::{self, Change, Horizon, Origin},
         route::Route,
         track,
     },
@@ -26,7 +26,7 @@ use tokio::{
 use crate::process::{PATIENCE, Relay};
 
 /// How a client reaches the relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Over {
     WebTransport,
     Quic,
@@ -115,6 +115,24 @@ impl Peer {
     /// What this peer has heard of.
     pub(crate) fn view(&self) -> origin::Consumer {
         self.origin.consumer(Path::root(), vec![Path::root()], Horizon::new())
+    }
+
+    /// Waits until it hears of a broadcast, and returns its path; or, if that comes first, how the session ended.
+    pub(crate) async fn hears(&mut self) -> Result<Path, Result<(), Error>> {
+        let mut announced = self.view().announced(&Path::root(), true);
+        let news = async {
+            loop {
+                match announced.next().await {
+                    Some(Change::Start { path, .. }) => return path,
+                    Some(_) => {}
+                    None => std::future::pending().await,
+                }
+            }
+        };
+        tokio::select! {
+            path = news => Ok(path),
+            ended = soon("news, or the end of the session", &mut self.session) => Err(ended.unwrap()),
+        }
     }
 
     /// Waits for the end of the session.

@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpStream},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -14,7 +14,7 @@ use std::{
         mpsc,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How long the relay may take to do what a test waits for. Only ever reached when a test fails.
@@ -51,11 +51,20 @@ pub(crate) fn run(args: &[&str]) -> Output {
 
 /// A file of its own for each call, with this text.
 pub(crate) fn file(text: &str) -> PathBuf {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let name = format!("relay-{}-{}.toml", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let path = folder().join("relay.toml");
     fs::write(&path, text).unwrap();
     path
+}
+
+/// An empty folder of its own for each call.
+pub(crate) fn folder() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("relay-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // What an earlier run left behind.
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).unwrap();
+    folder
 }
 
 /// A relay that runs until it is dropped.
@@ -110,6 +119,15 @@ impl Relay {
         self.log.lock().unwrap().clone()
     }
 
+    /// Waits until it has logged this.
+    pub(crate) fn logs(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < deadline, "{text} is never logged:\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Sends a signal by name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
@@ -140,8 +158,13 @@ impl Relay {
 
     /// One request on a connection of its own.
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut stream = TcpStream::connect(self.http()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        self.try_ask(method, path, headers).unwrap()
+    }
+
+    /// The same for requests that may not get an answer.
+    pub(crate) fn try_ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> io::Result<Answer> {
+        let mut stream = TcpStream::connect(self.http())?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         let mut request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
         for (name, value) in headers {
             request += &format!("{name}: {value}\r\n");
@@ -149,7 +172,7 @@ impl Relay {
         if !headers.iter().any(|(name, _)| *name == "connection") {
             request += "connection: close\r\n";
         }
-        stream.write_all(format!("{request}\r\n").as_bytes()).unwrap();
+        stream.write_all(format!("{request}\r\n").as_bytes())?;
         Answer::read(stream, method == "HEAD")
     }
 }
@@ -186,19 +209,19 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn read(stream: TcpStream, is_head: bool) -> Self {
+    fn read(stream: TcpStream, is_head: bool) -> io::Result<Self> {
         let mut reader = BufReader::new(stream);
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
-            assert_ne!(reader.read_line(&mut head).unwrap(), 0, "the answer ends after {head:?}");
+            assert_ne!(reader.read_line(&mut head)?, 0, "the answer ends after {head:?}");
         }
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         let mut answer = Self { status, head, body: String::new() };
         if status != 101 && !is_head {
             let length = answer.header("content-length").map_or(u64::MAX, |length| length.parse().unwrap());
-            reader.take(length).read_to_string(&mut answer.body).unwrap();
+            reader.take(length).read_to_string(&mut answer.body)?;
         }
-        answer
+        Ok(answer)
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {

@@ -1,6 +1,6 @@
 //! Starting the relay: every way to name its configuration, and what it says when that is wrong.
 
-use crate::process::{OPEN, Relay, command, file, run};
+use crate::process::{OPEN, Relay, command, file, folder, run};
 
 fn stderr(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -73,6 +73,8 @@ const BAD: &[(&str, &[&str])] = &[
     ("", &["no certificate", "nobody could come in", "moq-relay --listen '[::]:4443'"]),
     ("[server]\nlissen = \"[::]:1\"", &[".toml:2:1: `server.lissen`: there is no such key"]),
     ("[server]\nlisten = 4443", &[".toml:2:10: `server.bind`:", "integer `4443`, expected a string"]),
+    ("[auth]\npublic = \"a/*/b\"", &[".toml:2:10: `auth.public`:", "only a `**` at its end"]),
+    ("[auth]\npublic = \"../a\"", &[".toml:2:10: `auth.public`:"]),
     ("[auth]\npublic = [\"a\", 2]", &[".toml:2:16: `auth.public`:", "integer `2`"]),
     ("[server\n", &[".toml:1:8: this is no TOML"]),
     ("[server]\ntls.cert = \"/nonexistent.pem\"\ntls.key = \"/nonexistent.key\"\n[auth]\npublic = \"\"", &["/nonexistent.pem"]),
@@ -90,6 +92,41 @@ fn a_bad_file_is_explained_and_ends_with_1() {
             }
         }
     }
+}
+
+#[test]
+fn a_bad_key_is_named_and_ends_with_1() {
+    let folder = folder();
+    std::fs::write(folder.join("broken.jwk"), "{").unwrap();
+    let rows = [
+        ("key = \"/nonexistent/k.jwk\"".to_owned(), "/nonexistent/k.jwk: No such file"),
+        ("key_dir = \"/nonexistent\"".to_owned(), "/nonexistent: No such file"),
+        (format!("keys = [{:?}]", folder.join("broken.jwk")), "broken.jwk: not a JSON Web Key"),
+        (format!("key_dir = {folder:?}"), "broken.jwk: not a JSON Web Key"),
+        (format!("public = \"\"\nrevoked = {:?}", folder.join("broken.jwk")), "broken.jwk: line 1"),
+    ];
+    for (auth, said) in rows {
+        let path = file(&OPEN.replace("public = \"\"", &auth));
+        for args in [&["--check", path.to_str().unwrap()][..], &[path.to_str().unwrap()]] {
+            let output = run(args);
+            assert_eq!(output.status.code(), Some(1), "{auth}");
+            assert!(stderr(&output).contains(said), "{auth}\nis answered with\n{}\nand not {said}", stderr(&output));
+        }
+    }
+}
+
+#[test]
+fn a_private_key_will_do_and_a_warning_says_that_it_is_too_much() {
+    let (folder, key) = (folder(), moq_token::Key::generate(moq_token::Algorithm::ES256, None, None).unwrap());
+    let path = folder.join("private.jwk");
+    std::fs::write(&path, key.to_base64url().as_str()).unwrap();
+    let relay = Relay::start(&OPEN.replace("public = \"\"", &format!("key = {path:?}")));
+
+    for said in ["private.jwk holds a private key", "private.jwk holds a secret that others"] {
+        assert!(relay.log().contains(said), "{}", relay.log());
+    }
+    let token = key.sign(&crate::auth::claims("")).unwrap();
+    assert_eq!(relay.get(&format!("/announced?jwt={token}")).status, 200);
 }
 
 #[test]

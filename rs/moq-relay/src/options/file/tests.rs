@@ -3,7 +3,7 @@ use std::time::Duration;
 use moq_proto::Version;
 
 use super::*;
-use crate::options::{Capacity, Format, Level};
+use crate::options::{AuthOptions, Capacity, Format, Level};
 
 fn parsed(text: &str) -> Options {
     parse(Path::new("relay.toml"), text).unwrap_or_else(|fault| panic!("{fault}"))
@@ -42,6 +42,10 @@ fn every_table_of_the_file_arrives() {
         listen = "localhost:4443"
 
         [auth]
+        key = "root.jwk"
+        keys = ["v1.jwk", "v2.jwk"]
+        key_dir = "keys"
+        revoked = "revoked"
         public = { subscribe = "", publish = ["in", "guest/in"] }
 
         [cache]
@@ -62,7 +66,10 @@ fn every_table_of_the_file_arrives() {
     assert_eq!(options.server.quic.keep_alive, Some(Duration::ZERO));
     assert_eq!(options.web.ws, Some(false));
     assert_eq!(options.web.http.listen, Some("localhost:4443".parse().unwrap()));
-    let public = options.auth.public;
+    let AuthOptions { key, keys, key_dir, revoked, public } = options.auth;
+    let files = |names: &[&str]| Some(names.iter().map(PathBuf::from).collect::<Vec<_>>());
+    assert_eq!((key, keys), (files(&["root.jwk"]), files(&["v1.jwk", "v2.jwk"])));
+    assert_eq!((key_dir, revoked), (files(&["keys"]), Some("revoked".into())));
     assert_eq!(public.subscribe.unwrap(), ["".parse().unwrap()]);
     assert_eq!(public.publish.unwrap(), ["in".parse().unwrap(), "guest/in".parse().unwrap()]);
     assert_eq!(options.cache.capacity, Some(Capacity::Percent(50)));
