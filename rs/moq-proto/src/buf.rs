@@ -223,6 +223,11 @@ impl Writer {
         Self::default()
     }
 
+    /// As [`new`](Self::new), with room for `bytes` bytes before more has to be found.
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: BytesMut::with_capacity(bytes) }
+    }
+
     /// An integer in its shortest spelling.
     pub fn varint(&mut self, value: VarInt) -> &mut Self {
         value.put(&mut self.bytes);
@@ -254,6 +259,19 @@ impl Writer {
     /// The length of `bytes`, then `bytes`.
     pub fn sized(&mut self, bytes: &[u8]) -> &mut Self {
         self.length(bytes.len()).bytes(bytes)
+    }
+
+    /// The length of what `write` appends, then that.
+    pub fn sized_with(&mut self, write: impl FnOnce(&mut Self)) {
+        let start = self.bytes.len();
+        write(self);
+        // Written behind the body first, since its length is known only then; most are one byte long.
+        let end = self.bytes.len();
+        self.length(end - start);
+        let size = self.bytes.len() - end;
+        if let Some(tail) = self.bytes.get_mut(start..) {
+            tail.rotate_right(size);
+        }
     }
 
     /// A length, and the text in UTF-8.

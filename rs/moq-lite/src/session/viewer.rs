@@ -39,6 +39,9 @@ const DATAGRAM_BYTES_MAX: usize = 1200;
 /// Most groups open at a time. The oldest is let go for a newer one.
 const OPEN_MAX: usize = 128;
 
+/// Room for the head of a group's stream: prefix, type, header and a rewritten frame head, of integers as they mostly are.
+const HEAD_BYTES: usize = 48;
+
 /// Finished streams whose acknowledgement a subscription's end waits for; older ones are long acknowledged.
 const UNACKED_MAX: usize = 64;
 
@@ -244,9 +247,10 @@ impl<C: Connection> Delivery<C> {
             sequence: VarInt::saturating(group.sequence()),
             frame_start: VarInt::saturating(first),
         };
-        let mut head = Writer::new();
+        let mut head = Writer::with_capacity(HEAD_BYTES);
         head.bytes(&self.prefix).varint(lite::stream::GROUP);
-        head.bytes(&self.identity.dialect.group.to_wire(&header)).bytes(&part.rewritten);
+        self.identity.dialect.group.write(&header, &mut head);
+        head.bytes(&part.rewritten);
         if self.open.len() >= OPEN_MAX {
             self.open.remove(0).sending.expire();
             tally.expired_groups += 1;

@@ -75,17 +75,21 @@ impl<M> Layout<M> {
 
     /// The message in its envelope; no bytes at all when this version cannot say it.
     pub fn to_wire(&self, message: &M) -> Bytes {
-        if !self.can_say(message) {
-            return Bytes::new();
-        }
-        let body = self.encode(message);
         let mut wire = Writer::new();
-        match self.envelope {
-            Envelope::None { .. } => return body,
-            Envelope::Sized { .. } => wire.sized(&body),
-            Envelope::Typed { kind, .. } => wire.varint(kind(message)).sized(&body),
-        };
+        self.write(message, &mut wire);
         wire.into_bytes()
+    }
+
+    /// Appends the message in its envelope to what else goes into the same write; nothing when this version cannot say it.
+    pub fn write(&self, message: &M, wire: &mut Writer) {
+        if !self.can_say(message) {
+            return;
+        }
+        match self.envelope {
+            Envelope::None { .. } => (self.encode)(message, wire),
+            Envelope::Sized { .. } => wire.sized_with(|body| (self.encode)(message, body)),
+            Envelope::Typed { kind, .. } => wire.varint(kind(message)).sized_with(|body| (self.encode)(message, body)),
+        }
     }
 
     /// Reads the whole body of a message without a type.
