@@ -1,6 +1,6 @@
 //! Failures: what they are called, the way out of them, and the exit status.
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
 use http::StatusCode;
 use moq_native::ConnectError;
@@ -23,7 +23,7 @@ pub(crate) enum Failure {
     NoGroup { group: u64, can_fetch: bool },
     #[error("group {group} has no frame {frame}, but {count} of them")]
     NoFrame { group: u64, frame: u64, count: u64 },
-    #[error("no connection: {error}")]
+    #[error("connecting: {error}")]
     Connect { error: ConnectError, needs_udp: bool },
 }
 
@@ -75,6 +75,9 @@ fn way_to_connect(error: &ConnectError, needs_udp: bool) -> Option<&'static str>
         return Some("for a relay with a certificate of its own: http://HOST:PORT, or --tls-root, --tls-fingerprint, --insecure");
     }
     match error {
+        ConnectError::Tcp(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Some("does this port speak TLS? ws:// does without")
+        }
         ConnectError::Late(_) | ConnectError::Quic(_) if needs_udp => {
             Some("is a relay there, and does UDP pass? wss:// and ws:// do without UDP")
         }

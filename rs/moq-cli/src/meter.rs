@@ -14,13 +14,14 @@ pub(crate) struct Meter {
     pub(crate) skipped: u64,
     /// Of the newest frame. `None`: its publisher does not say when it was made.
     pub(crate) delay: Option<Duration>,
+    began: Instant,
     /// When the rate was last asked for, and the bytes by then.
     since: (Instant, u64),
 }
 
 impl Meter {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { groups: 0, frames: 0, bytes: 0, skipped: 0, delay: None, since: (now, 0) }
+        Self { groups: 0, frames: 0, bytes: 0, skipped: 0, delay: None, began: now, since: (now, 0) }
     }
 
     pub(crate) fn frame(&mut self, bytes: usize) {
@@ -39,6 +40,11 @@ impl Meter {
         let (then, bytes) = std::mem::replace(&mut self.since, (now, self.bytes));
         let seconds = now.duration_since(then).as_secs_f64();
         if seconds > 0.0 { (self.bytes - bytes) as f64 * 8.0 / seconds } else { 0.0 }
+    }
+
+    /// Makes the next line tell the rate from the beginning on.
+    pub(crate) fn look_back(&mut self) {
+        self.since = (self.began, 0);
     }
 
     /// All of it in one line; the rate is that since the last line.
@@ -90,6 +96,10 @@ mod tests {
         (meter.delay, meter.skipped) = (Some(Duration::from_micros(12_900)), 4);
         let line = meter.line(began + Duration::from_secs(3));
         assert_eq!(line, "1 group, 4 frames, 1.4 MB, 10.0 Mbit/s, delay 12 ms, 4 groups skipped");
+
+        meter.look_back();
+        let line = meter.line(began + Duration::from_secs(10));
+        assert!(line.contains("1.1 Mbit/s"), "{line}");
     }
 
     #[test]

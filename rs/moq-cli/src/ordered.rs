@@ -15,8 +15,9 @@ use moq_lite::model::{
 };
 use tokio::time::{self, sleep_until};
 
-/// How long a group is waited for that others have overtaken, when nothing was said: a retransmission or two.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a group is waited for that others have overtaken, at most: a few retransmissions, or a relay that sends what is
+/// newest first.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Most groups that wait their turn. Behind so many, the oldest is not worth having.
 const WAITING_MAX: usize = 1024;

@@ -85,7 +85,8 @@ impl Peer {
             session.set_request_target(url[url::Position::BeforePath..url::Position::AfterQuery].to_owned());
         }
 
-        let (version, closer, hop, origin) = (session.version(), session.closer(), random_hop(), Origin::new(random_hop()));
+        let (version, closer, hop) = (session.version(), session.closer(), random_hop());
+        let origin = Origin::new(hop);
         let keep = if let Role::Publish { keep } = role { keep } else { Policy::default().max_age };
         let policy = Policy { capacity: CAPACITY, per_broadcast: CAPACITY, max_age: keep, ..Policy::default() };
         let budget = Budget::with_policy(policy);

@@ -69,6 +69,7 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         if self.written {
+            self.meter.look_back();
             self.show();
             let _ = writeln!(stderr());
         }

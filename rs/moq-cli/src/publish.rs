@@ -162,6 +162,7 @@ impl Publishing<'_> {
             Some(open) => open,
             None => {
                 let producer = self.track.append_group();
+                self.progress.meter.groups += 1;
                 self.tell(Event::Group { group: producer.sequence() }).await;
                 self.group.insert(Open { producer, frames: 0 })
             }
@@ -177,7 +178,6 @@ impl Publishing<'_> {
         producer.finish();
         // The session sends it before the next one begins: of a hundred at once, not all would be kept for a viewer.
         tokio::task::yield_now().await;
-        self.progress.meter.groups += 1;
         self.tell(Event::GroupEnd { group, frames, whole: true }).await;
     }
 

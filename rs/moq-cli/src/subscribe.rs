@@ -47,7 +47,7 @@ pub(crate) struct Options {
     /// End after so many groups.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     groups: Option<u64>,
-    /// Leave out groups that lie further behind the newest, such as 500ms. Without it, nothing is left out that still comes.
+    /// Leave out groups that lie further behind the newest, such as 500ms. Without it, only those that do not come for two seconds.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     max_age: Option<Duration>,
     /// Wait so long for a broadcast that is not on air.
@@ -119,6 +119,7 @@ impl Writing<'_> {
     }
 
     async fn pieces(&mut self, signals: &Signals) -> Result<Why, Gone> {
+        let mut ended = 0;
         loop {
             let piece = tokio::select! {
                 biased;
@@ -133,8 +134,9 @@ impl Writing<'_> {
             if matches!(piece, Piece::Over) {
                 return Ok(Why::Over);
             }
+            ended += u64::from(matches!(piece, Piece::Ended { .. }));
             self.piece(piece).await?;
-            if self.options.groups.is_some_and(|groups| self.progress.meter.groups >= groups) {
+            if self.options.groups == Some(ended) {
                 return Ok(Why::Enough);
             }
         }
@@ -142,11 +144,11 @@ impl Writing<'_> {
 
     async fn piece(&mut self, piece: Piece) -> Result<(), Gone> {
         match piece {
-            Piece::Group { group } => self.event(Event::Group { group }).await,
-            Piece::Ended { group, frames, whole } => {
+            Piece::Group { group } => {
                 self.progress.meter.groups += 1;
-                self.event(Event::GroupEnd { group, frames, whole }).await
+                self.event(Event::Group { group }).await
             }
+            Piece::Ended { group, frames, whole } => self.event(Event::GroupEnd { group, frames, whole }).await,
             Piece::Frame { group, frame, content } => {
                 let scale = self.ordered.subscription().track().info().timescale;
                 let delay = self.wall.delay(content.timestamp, scale);

@@ -74,7 +74,10 @@ fn no_relay_ends_with_1_and_says_what_to_look_for() {
     drop(tcp);
 
     let url = format!("ws://{closed}");
-    ended(&Program::run(&["announced", &url]), 1, &["no connection", "is a relay there?"]);
+    ended(&Program::run(&["announced", &url]), 1, &["connecting: TCP: ", "is a relay there?"]);
+    let relay = Relay::start();
+    let url = relay.url(Over::WebSocket, "/").replace("ws://", "wss://");
+    ended(&Program::run(&["announced", "--insecure", &url]), 1, &["connecting: ", "does this port speak TLS?"]);
     let url = format!("moqt://{}", udp.local_addr().unwrap());
     let late = Program::run(&["announced", "--insecure", "--connect-timeout", "100ms", &url]);
     ended(&late, 1, &["no connection within 100ms", "wss://"]);
@@ -100,7 +103,7 @@ fn a_certificate_that_is_not_believed_says_how_it_could_be() {
     }
     // The scheme of development relays needs no option at all, but both listeners on one port.
     let url = relay.url(Over::WebSocket, "/").replace("ws://", "http://");
-    ended(&Program::run(&["announced", "--once", "--connect-timeout", "500ms", &url]), 1, &["no connection"]);
+    ended(&Program::run(&["announced", "--once", "--connect-timeout", "500ms", &url]), 1, &["connecting: "]);
 }
 
 #[test]
@@ -134,9 +137,10 @@ fn an_interrupted_viewer_leaves_at_once() {
 fn a_relay_that_goes_takes_everybody_along() {
     let relay = Relay::start();
     let publisher = relay.moq(Over::WebTransport, "publish", &["room", "track"]);
-    let viewer = relay.moq(Over::WebTransport, "subscribe", &["--wait", "1m", "room", "track"]);
+    let viewer = relay.moq(Over::WebTransport, "subscribe", &["--json", "--wait", "1m", "room", "track"]);
     let list = relay.moq(Over::WebSocket, "announced", &[]);
     list.says("+ room\n");
+    viewer.says("\"connected\"");
     relay.stop();
     for program in [publisher, viewer, list] {
         ended(&program.wait(), 1, &["the relay ended the session"]);

@@ -50,6 +50,7 @@ fn bytes_pass_between_transports_and_versions() {
         let viewer = watch(&relay, there, &["--protocol", new]);
         let mut publisher = publish(&relay, here, &["--protocol", old]);
         publisher.write(b"one\ntwo\n");
+        viewer.says("two\n");
         publisher.end().well();
         assert_eq!(viewer.end().well().text(), "one\ntwo\n", "{old} over {here:?}, {new} over {there:?}");
     }
@@ -84,6 +85,7 @@ fn many_small_groups_come_out_in_order() {
         let viewer = watch(&relay, over, &[]);
         let mut publisher = publish(&relay, over, &["--group-frames", "1"]);
         publisher.write(input.as_bytes());
+        viewer.says("\n99\n");
         publisher.end().well();
         assert_eq!(viewer.end().well().text(), input, "{over:?}");
     }
