@@ -439,3 +439,25 @@ async fn whoever_comes_back_to_an_empty_room_gets_the_current_group_from_its_fir
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_of_small_groups_arrives_whole_and_before_the_end() {
+    each_version(async |version| {
+        let relay = Relay::new();
+        let (publisher, viewer) = (relay.join(version).await, relay.join(version).await);
+        let (_room, chat) = room(&publisher);
+        let track = viewer.consume("room/alice").await.track("video").await.unwrap();
+        let mut groups = track.subscribe(demand::Ask { max_age: Some(Duration::from_secs(1)), start: demand::Start::At(0), ..live() });
+        until("wanted", || chat.demand().is_some()).await;
+        for number in 0..500 {
+            chat.append_group().write_all([format!("message {number}")]);
+        }
+        chat.finish(None);
+
+        for number in 0..500 {
+            assert_eq!(next(&mut groups).await.1, [format!("message {number}")], "{version}");
+        }
+        assert!(timeout(SOON, groups.next()).await.unwrap().is_none(), "{version}");
+    })
+    .await;
+}

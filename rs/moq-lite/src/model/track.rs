@@ -14,6 +14,7 @@ mod subscription;
 use std::{
     fmt,
     future::poll_fn,
+    ops::Range,
     sync::{
         Arc, MutexGuard,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -320,24 +321,18 @@ impl Producer {
         waiter.wait(|readers| if readers.is_unused() { Poll::Ready(()) } else { Poll::Pending }).await
     }
 
-    /// Waits until every group below `end` that is known has ended, and the last of them is known.
-    pub async fn complete(&self, end: Option<u64>) {
+    /// Waits until every group of `range` is there and has ended.
+    pub async fn complete(&self, range: Range<u64>) {
         let ringer = Ringer::new();
         let _bell = self.shared.attach(&ringer, 0);
         let mut rung = Vec::new();
         loop {
             ringer.take_rung(&mut rung);
-            if self.is_complete(end) {
+            if self.shared.groups.lock().are_complete(range.clone()) {
                 return;
             }
             poll_fn(|cx| ringer.poll_rung(cx)).await;
         }
-    }
-
-    fn is_complete(&self, end: Option<u64>) -> bool {
-        let groups = self.shared.groups.lock();
-        let last_is_known = end.is_none_or(|end| groups.next_sequence() >= end);
-        last_is_known && groups.by_sequence().all(|group| group.ending().is_some())
     }
 
     /// Tells the track the time, without which nothing gets old while nothing arrives. To be called about once a second.

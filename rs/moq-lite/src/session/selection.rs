@@ -8,8 +8,8 @@ use std::{collections::VecDeque, time::Duration};
 use super::served::Served;
 use crate::model::{expiry, group, track};
 
-/// Most groups that wait for their stream. More than that at once is a viewer without stream credit; the oldest is let go.
-const WAITING_MAX: usize = 128;
+/// Most groups that wait for their stream. More than that is a viewer that takes none; the oldest is let go.
+const WAITING_MAX: usize = 1024;
 
 /// What a viewer asks for, as its latest SUBSCRIBE or SUBSCRIBE_UPDATE has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +110,8 @@ impl Selection {
         let Some(latest) = self.track.latest() else { return };
         self.newest = self.newest.max(latest.sequence());
         if self.floor.is_none() {
+            // What arrived meanwhile, and before it, is not what this viewer begins with.
+            self.seen = self.seen.max(latest.arrival());
             self.floor = Some(latest.sequence());
             self.want(latest);
             return;
@@ -217,6 +219,7 @@ impl Selection {
                     self.starved = true;
                     return Ok(first);
                 }
+                Opening::Full => return Ok(first),
             }
         }
         self.starved = false;
@@ -247,4 +250,6 @@ pub(super) enum Opening {
     NotYet,
     /// The peer allows no more streams now.
     NoStream,
+    /// As many groups are open as may be at a time.
+    Full,
 }

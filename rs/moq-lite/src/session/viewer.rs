@@ -36,7 +36,7 @@ use crate::{
 /// Largest datagram sent, in bytes: what moq-lite-05 allows, whatever the transport takes.
 const DATAGRAM_BYTES_MAX: usize = 1200;
 
-/// Most groups open at a time. The oldest is let go for a newer one.
+/// Most groups open at a time; the others wait.
 const OPEN_MAX: usize = 128;
 
 /// Room for the head of a group's stream: prefix, type, header and a rewritten frame head, of integers as they mostly are.
@@ -69,6 +69,8 @@ struct Delivery<C: Connection> {
     report: Rc<Report>,
     open: Vec<Opened<C::SendStream>>,
     unacked: VecDeque<C::SendStream>,
+    /// A group found all places taken.
+    was_full: bool,
 }
 
 struct Opened<S> {
@@ -86,7 +88,8 @@ impl<C: Connection> Viewer<C> {
         bell: Arc<ViewerBell>,
     ) -> Self {
         let prefix = connection.uni_prefix();
-        let delivery = Delivery { identity, connection, prefix, report, open: Vec::new(), unacked: VecDeque::new() };
+        let delivery =
+            Delivery { identity, connection, prefix, report, open: Vec::new(), unacked: VecDeque::new(), was_full: false };
         let selection = Selection::new(track, wish);
         Self { delivery, selection, waker: bell.clone().into(), bell, over: false }
     }
@@ -122,11 +125,17 @@ impl<C: Connection> Viewer<C> {
         }
         let waker = self.waker.clone();
         let cx = &mut Context::from_waker(&waker);
-        let opened = self.open_waiting(cx, now, tally);
-        match opened.and_then(|()| self.pump(cx, now, roomy, scratch, tally)) {
-            Ok(()) => self.conclude(cx),
-            Err(_) => self.fail(Outcome::Gone),
+        loop {
+            let opened = self.open_waiting(cx, now, tally);
+            if opened.and_then(|()| self.pump(cx, now, roomy, scratch, tally)).is_err() {
+                return self.fail(Outcome::Gone);
+            }
+            // What was full is so no more: a burst of many small groups goes through a few at a time.
+            if !self.delivery.was_full || self.delivery.open.len() >= OPEN_MAX {
+                break;
+            }
         }
+        self.conclude(cx);
     }
 
     /// Lets go of what is blocked and stale; returns whether there was any.
@@ -146,10 +155,12 @@ impl<C: Connection> Viewer<C> {
     /// Opens streams for the groups that wait, as long as the peer allows streams.
     fn open_waiting(&mut self, cx: &mut Context<'_>, now: Instant, tally: &mut Tally) -> Result<(), StreamError> {
         if self.selection.is_empty() {
+            self.delivery.was_full = false;
             return Ok(());
         }
         tally.expired_groups += self.selection.drop_stale();
         let delivery = &mut self.delivery;
+        delivery.was_full = false;
         if let Some(first) = self.selection.serve(|group, wish| delivery.open_one(group, wish, cx, now, tally))? {
             delivery.report.tell(|news| {
                 news.first.get_or_insert(first);
@@ -233,9 +244,15 @@ impl<C: Connection> Delivery<C> {
         if group.is_datagram() {
             return Ok(self.send_datagram(group));
         }
+        if self.open.len() >= OPEN_MAX {
+            self.was_full = true;
+            return Ok(Opening::Full);
+        }
         let (first, last) = wish.frames(group.sequence());
+        // Asked first: what is not there although the group has ended will never be.
+        let ended = group.is_ended();
         let Some(part) = Part::of(group, self.identity.dialect.framing, first, last) else {
-            return Ok(if group.is_ended() { Opening::Skipped } else { Opening::NotYet });
+            return Ok(if ended { Opening::Skipped } else { Opening::NotYet });
         };
         let tick = self.identity.order.tick(now);
         let stream = match self.connection.poll_open_uni(cx, tick.rank(wish.priority)) {
@@ -251,10 +268,6 @@ impl<C: Connection> Delivery<C> {
         head.bytes(&self.prefix).varint(lite::stream::GROUP);
         self.identity.dialect.group.write(&header, &mut head);
         head.bytes(&part.rewritten);
-        if self.open.len() >= OPEN_MAX {
-            self.open.remove(0).sending.expire();
-            tally.expired_groups += 1;
-        }
         let sending = Sending::new(head.into_bytes(), part, stream, tick);
         self.open.push(Opened { group: group.clone(), sending });
         tally.sent_groups += 1;
@@ -264,8 +277,9 @@ impl<C: Connection> Delivery<C> {
     /// Passes a datagram on, to peers that can have one. What does not fit or finds no room is lost, as datagrams are.
     fn send_datagram(&mut self, group: &group::Consumer) -> Opening {
         let Some(layout) = &self.identity.dialect.datagram else { return Opening::Skipped };
+        let ended = group.is_ended();
         let Some(frame) = group.frame(0) else {
-            return if group.is_ended() { Opening::Skipped } else { Opening::NotYet };
+            return if ended { Opening::Skipped } else { Opening::NotYet };
         };
         let datagram = Datagram {
             subscribe: self.identity.subscribe,

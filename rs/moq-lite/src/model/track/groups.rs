@@ -1,6 +1,6 @@
 //! The groups that a track has, by sequence and by arrival, and which of them it keeps.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
 
 use moq_proto::{CloseCode, Timescale};
 
@@ -93,6 +93,13 @@ impl Groups {
 
     pub(super) fn arrivals_since(&self, seen: u64) -> impl Iterator<Item = &Arc<Group>> {
         self.by_arrival.range(seen.saturating_add(1)..).map(|(_, group)| group)
+    }
+
+    /// Whether every group of `range` is here and has ended.
+    pub(super) fn are_complete(&self, range: Range<u64>) -> bool {
+        let wanted = range.end.saturating_sub(range.start);
+        let ended = self.by_sequence.range(range).filter(|(_, group)| group.ending().is_some());
+        ended.count() as u64 == wanted
     }
 
     /// Whether the track was not aborted.

@@ -350,12 +350,13 @@ async fn a_track_lingers_after_its_last_reader() {
 }
 
 #[tokio::test]
-async fn a_track_is_complete_once_its_last_group_has_ended() {
+async fn a_track_is_complete_once_each_of_its_groups_has_ended() {
     let track = track();
-    let mut complete = Box::pin(track.complete(Some(2)));
+    let mut complete = Box::pin(track.complete(0..2));
+    assert!(complete.as_mut().now_or_never().is_none());
+    let mut last = track.create_group(1).unwrap();
     assert!(complete.as_mut().now_or_never().is_none());
     group_at(&track, 0, 0);
-    let mut last = track.create_group(1).unwrap();
     assert!(complete.as_mut().now_or_never().is_none());
     last.write_frame("end", None).unwrap();
     assert!(complete.as_mut().now_or_never().is_none());

@@ -226,7 +226,7 @@ async fn feed<C: Connection>(shared: &Rc<Shared<C>>, broadcast: &Path, track: &t
         let began = now();
         match follow(shared, broadcast, track, demand).await {
             Ok(Followed::Unwanted) => resets = 0,
-            Ok(Followed::Ended(end)) => {
+            Ok(Followed::Ended { end, .. }) => {
                 track.finish(end);
                 // Its groups can still be fetched.
                 return std::future::pending().await;
@@ -267,8 +267,9 @@ async fn wanted(track: &track::Producer) -> Demand {
 enum Followed {
     /// Nobody wants it any more.
     Unwanted,
-    /// The track is over; no group at or above this will exist. `None`: the publisher did not say.
-    Ended(Option<u64>),
+    /// The track is over. `first`: the lowest group that was to come; `end`: no group at or above this will exist. `None`: the
+    /// publisher did not say.
+    Ended { first: Option<u64>, end: Option<u64> },
 }
 
 /// One upstream subscription, from SUBSCRIBE to its end. On failure: why, and how many groups had come.
@@ -282,8 +283,9 @@ async fn follow<C: Connection>(
     let registered = shared.subscriptions.register(track.clone());
     count(&shared.stats.counters().upstream_subscribes, 1);
     let result = converse(shared, broadcast, track, demand, &registered).await;
-    if let Ok(Followed::Ended(end)) = &result {
-        settle(track, *end, demand, &registered).await;
+    if let Ok(Followed::Ended { first, end }) = result {
+        settle(track, first, end, demand).await;
+        debug!(%broadcast, track = track.name(), groups = registered.groups(), "track ended");
     }
     result.map_err(|failure| (failure, registered.groups()))
 }
@@ -306,7 +308,7 @@ async fn converse<C: Connection>(
     sender.send(wire.into_bytes()).await?;
 
     let mut seen = 0;
-    let mut end = None;
+    let (mut first, mut end) = (None, None);
     loop {
         tokio::select! {
             biased;
@@ -324,23 +326,29 @@ async fn converse<C: Connection>(
             }
             reply = receiver.message(&dialect.reply) => match reply? {
                 Some(SubscribeReply::End { group }) => end = Some(group.get()),
-                Some(SubscribeReply::Ok(_) | SubscribeReply::Start { .. } | SubscribeReply::Drop(_)) => {}
+                Some(SubscribeReply::Start { group }) => first = Some(group.get()),
                 Some(_) => {}
                 None => {
                     let _ = sender.finish();
-                    return Ok(Followed::Ended(end));
+                    return Ok(Followed::Ended { first, end });
                 }
             },
         }
     }
 }
 
-/// Waits for the last groups of a track whose subscription ended, as long as they may be worth something.
-async fn settle(track: &track::Producer, end: Option<u64>, demand: Demand, registered: &Registered) {
+/// Waits for the last groups of a track whose subscription ended, as long as they may be worth something: streams overtake
+/// each other. A publisher that does not say which groups there are keeps us for the whole of it.
+async fn settle(track: &track::Producer, first: Option<u64>, end: Option<u64>, demand: Demand) {
     let grace = demand.max_age.unwrap_or(GRACE_MIN).clamp(GRACE_MIN, track.info().max_age.clamp(GRACE_MIN, GRACE_MAX));
-    let complete = track.complete(end);
-    let _ = tokio::time::timeout(grace, complete).await;
-    debug!(groups = registered.groups(), "track ended");
+    let settled = async {
+        match (first, end) {
+            (Some(first), Some(end)) => track.complete(first..end).await,
+            (None, Some(_)) => {}
+            (_, None) => std::future::pending().await,
+        }
+    };
+    let _ = tokio::time::timeout(grace, settled).await;
 }
 
 /// What all viewers together want, as one request. `floor`: the lowest group wanted if nobody names one.
