@@ -12,14 +12,10 @@ use std::{
     time::Duration,
 };
 
-use bare::{Server, hop, path, roles, settle, soon, write};
+use bare::{Server, hop, roles, settle, soon, write};
 use bytes::Bytes;
 use moq_lite::{
-    model::{
-        cache::Budget,
-        demand,
-        origin::{Horizon, Origin},
-    },
+    model::{cache::Budget, demand, origin::Origin},
     session::Session,
     testing::{
         memory::{self, Connection, RecvStream, SendStream},
@@ -27,7 +23,7 @@ use moq_lite::{
     },
     transport::{self, Connection as _, ConnectionError, ConnectionStats, Rank, SendStream as _},
 };
-use moq_proto::{CloseCode, FrameHead, Path, Writer};
+use moq_proto::{CloseCode, FrameHead, Writer};
 use tokio::time::{Instant, sleep};
 
 /// A connection whose last handle is noticed.
@@ -184,8 +180,7 @@ async fn a_group_that_ends_inside_a_frame_is_never_finished_for_its_viewers() {
         let server = Server::new();
         let mut publisher = server.join(version).await;
         let _announced = publisher.announce("live").await;
-        let view = server.origin.consumer(Path::root(), vec![Path::root()], Horizon::new());
-        let live = soon("an announcement", view.consume_wait(&path("live"))).await;
+        let live = server.heard("live").await;
         let (track, (id, _subscription)) = tokio::join!(
             async {
                 let track = soon("the track", live.track("video")).await.unwrap();
@@ -221,8 +216,7 @@ async fn a_publisher_that_resets_again_and_again_is_asked_a_few_times_ever_later
         let server = Server::new();
         let mut publisher = server.join(version).await;
         let _announced = publisher.announce("live").await;
-        let view = server.origin.consumer(Path::root(), vec![Path::root()], Horizon::new());
-        let live = soon("an announcement", view.consume_wait(&path("live"))).await;
+        let live = server.heard("live").await;
         let mut asked = Vec::new();
         let refuse = async {
             loop {

@@ -187,10 +187,19 @@ async fn nobody_is_given_what_came_through_it_even_if_it_never_asks_what_there_i
             let route = Route { hops, cost: Cost::new(0, 0), local: false };
             let _publication = door.publish(&path("ring"), route, ring.consume()).unwrap();
 
-            for (peer, given) in [(through, vec![]), (hop(98), vec![0])] {
-                let mut viewer = server.join_as(version, pair::options(version), peer).await;
-                let _subscription = viewer.subscribe_to("ring", 0, "video", everything()).await;
-                assert_eq!(viewer.groups().await, given, "{version}: {peer:?}");
+            for (name, given) in [(through, vec![]), (hop(98), vec![0])] {
+                for at_once in [true, false] {
+                    let mut viewer = server.join_unnamed(version, pair::options(version)).await;
+                    if at_once {
+                        viewer.introduce(name).await;
+                    }
+                    let _subscription = viewer.subscribe_to("ring", 0, "video", everything()).await;
+                    settle().await;
+                    if !at_once {
+                        viewer.introduce(name).await;
+                    }
+                    assert_eq!(viewer.groups().await, given, "{version}: {name:?}, named at once: {at_once}");
+                }
             }
         })
         .await;

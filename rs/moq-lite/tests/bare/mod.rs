@@ -130,6 +130,12 @@ impl Server {
         self.broadcast.create_track(name, track::Info::default()).unwrap()
     }
 
+    /// A broadcast that a peer announces, once it is heard of.
+    pub(crate) async fn heard(&self, broadcast: &str) -> broadcast::Consumer {
+        let view = self.origin.consumer(Path::root(), vec![Path::root()], Horizon::new());
+        soon("an announcement", view.consume_wait(&path(broadcast))).await
+    }
+
     /// A peer that names itself nowhere.
     pub(crate) async fn join(&self, version: Version) -> Peer {
         self.join_over(version, pair::options(version)).await
@@ -137,11 +143,13 @@ impl Server {
 
     /// A peer over a transport made to order.
     pub(crate) async fn join_over(&self, version: Version, options: memory::Options) -> Peer {
-        self.join_as(version, options, HopId::UNKNOWN).await
+        let mut peer = self.join_unnamed(version, options).await;
+        peer.introduce(HopId::UNKNOWN).await;
+        peer
     }
 
-    /// A peer that says who it is, where its version has words for it.
-    pub(crate) async fn join_as(&self, version: Version, options: memory::Options, hop: HopId) -> Peer {
+    /// A peer that has not said its SETUP yet, where its version has one.
+    pub(crate) async fn join_unnamed(&self, version: Version, options: memory::Options) -> Peer {
         let roles = Roles {
             fanout: Some(self.handle.clone()),
             budget: self.budget.clone(),
@@ -156,14 +164,13 @@ impl Server {
             soon("the answer to the offer", read(&mut recv, 12)).await.unwrap();
             legacy = Some((send, recv));
         }
-        if let Some(layout) = &version.dialect().setup {
-            let setup = layout.to_wire(&Setup { hop, ..Setup::default() });
-            bare.open_uni(&starting(lite::stream::SETUP, &setup)).await.finish().unwrap();
+        let dialect = version.dialect();
+        if dialect.setup.is_some() {
             // The session's own, so that all streams that come from now on are groups.
             let mut theirs = soon("their SETUP", poll_fn(|cx| bare.connection.poll_accept_uni(cx))).await.unwrap();
             assert_eq!(soon("its end", drain(&mut theirs)).await, Ok(()));
         }
-        Peer { bare, version, dialect: version.dialect(), _legacy: legacy }
+        Peer { bare, version, dialect, _legacy: legacy }
     }
 }
 
@@ -181,6 +188,16 @@ pub(crate) struct Arrived {
     pub(crate) subscribe: u64,
     pub(crate) sequence: u64,
     pub(crate) stream: RecvStream,
+}
+
+impl Peer {
+    /// Says SETUP, where the version has one, and in it who this is.
+    pub(crate) async fn introduce(&mut self, hop: HopId) {
+        if let Some(layout) = &self.dialect.setup {
+            let setup = layout.to_wire(&Setup { hop, ..Setup::default() });
+            self.bare.open_uni(&starting(lite::stream::SETUP, &setup)).await.finish().unwrap();
+        }
+    }
 }
 
 // What a peer does that watches.
