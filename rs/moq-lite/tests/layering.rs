@@ -78,9 +78,7 @@ fn parts_import_only_what_they_may() {
 #[test]
 fn imports_are_read_whole() {
     let fanout = imports(&manifest().join("src/session/fanout.rs"));
-    for import in
-        ["std::cell::RefCell", "slab::Slab", "crate::model::bell::Ringer", "crate::session::viewer::Viewer"]
-    {
+    for import in ["std::cell::RefCell", "slab::Slab", "crate::model::bell::Ringer", "crate::session::viewer::Viewer"] {
         assert!(fanout.contains(import), "{import} not among {fanout:?}");
     }
     assert!(sources(&manifest().join("src")).len() > 30);

@@ -447,7 +447,8 @@ async fn a_burst_of_small_groups_arrives_whole_and_before_the_end() {
         let (publisher, viewer) = (relay.join(version).await, relay.join(version).await);
         let (_room, chat) = room(&publisher);
         let track = viewer.consume("room/alice").await.track("video").await.unwrap();
-        let mut groups = track.subscribe(demand::Ask { max_age: Some(Duration::from_secs(1)), start: demand::Start::At(0), ..live() });
+        let mut groups =
+            track.subscribe(demand::Ask { max_age: Some(Duration::from_secs(1)), start: demand::Start::At(0), ..live() });
         until("wanted", || chat.demand().is_some()).await;
         for number in 0..500 {
             chat.append_group().write_all([format!("message {number}")]);

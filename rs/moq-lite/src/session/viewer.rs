@@ -107,11 +107,12 @@ impl<C: Connection> Viewer<C> {
         }
     }
 
-    /// Offers the groups that have arrived; returns whether a visit is worth it: one of them is wanted, or a group that is
-    /// open could take more.
+    /// Offers the groups that have arrived; returns whether a visit is worth it: one of them is wanted, one that waits may be
+    /// there now, or one that is open could take more.
     pub(super) fn offer(&mut self, fresh: &[group::Consumer], seen: u64) -> bool {
         let wanted = !self.over && self.selection.offer(fresh, seen);
-        wanted || !self.is_blocked() || self.delivery.open.iter().any(|opened| !opened.sending.is_blocked())
+        let waits = !self.selection.is_empty() && !self.selection.is_starved();
+        wanted || waits || !self.is_blocked() || self.delivery.open.iter().any(|opened| !opened.sending.is_blocked())
     }
 
     /// Gives the viewer what it lacks, as far as it takes it. Never waits. `roomy`: the viewer said that there is room, so
