@@ -7,10 +7,12 @@ use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 use bytes::Bytes;
 use moq_lite::{
     model::{demand, group::GroupError, track},
+    session::Error,
     testing::{
         memory,
         pair::{self, Pair, Published, Relay, each_version, story},
     },
+    transport::ConnectionError,
 };
 use moq_proto::{CloseCode, Timestamp, Version, close};
 use tokio::time::{sleep, timeout};
@@ -461,4 +463,30 @@ async fn a_burst_of_small_groups_arrives_whole_and_before_the_end() {
         assert!(timeout(SOON, groups.next()).await.unwrap().is_none(), "{version}");
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_at_one_viewer_ends_its_session_alone() {
+    // Up to moq-lite-04 nothing but a group opens a unidirectional stream.
+    let versions = Version::ALL.iter().copied().filter(|version| *version <= Version::Lite04);
+    for version in versions {
+        story(async move {
+            let relay = Relay::new();
+            let (publisher, good) = (relay.join(version).await, relay.join(version).await);
+            let bad = relay.join_over(version, memory::Options { faulty: true, ..pair::options(version) }).await;
+            let (_room, video) = room(&publisher);
+            let mut groups = watch(&good, "room/alice", "video").await;
+            let _lost = watch(&bad, "room/alice", "video").await;
+            until("both watch", || relay.stats.counters().subscribes.load(Relaxed) == 2).await;
+            for round in 0..5 {
+                video.append_group().write_all(["frame"]);
+                assert_eq!(next(&mut groups).await.0, round, "{version}");
+            }
+            let ended = timeout(SOON, bad.ended()).await.expect("its session ends").unwrap_err();
+            let code = close::session::INTERNAL_ERROR.get();
+            let closed = ConnectionError::Closed { code, reason: "internal error in a viewer".into() };
+            assert_eq!(ended, Error::Connection(closed), "{version}");
+        })
+        .await;
+    }
 }

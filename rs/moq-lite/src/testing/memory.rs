@@ -24,11 +24,13 @@ pub struct Options {
     pub uni_streams: usize,
     /// Largest datagram, in bytes. `None`: no datagrams.
     pub datagram: Option<usize>,
+    /// Opening a unidirectional stream panics: a fault of our own, for tests of who survives it.
+    pub faulty: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { protocol: None, window: 256 * 1024, uni_streams: 100, datagram: Some(1200) }
+        Self { protocol: None, window: 256 * 1024, uni_streams: 100, datagram: Some(1200), faulty: false }
     }
 }
 
@@ -205,6 +207,8 @@ impl transport::Connection for Connection {
     }
 
     fn poll_open_uni(&mut self, cx: &mut Context<'_>, rank: Rank) -> Poll<Result<SendStream, ConnectionError>> {
+        let faulty = lock(&self.link).options.faulty;
+        assert!(!faulty, "a stream was opened on a connection made to panic");
         let (me, peer) = (self.side, 1 - self.side);
         let mut wake = Vec::new();
         let opened = self.poll(cx, |link| {
