@@ -490,3 +490,23 @@ async fn a_fault_at_one_viewer_ends_its_session_alone() {
         .await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_that_ends_its_track_and_leaves_has_ended_it() {
+    each_version(async |version| {
+        let relay = Relay::new();
+        let (publisher, viewer) = (relay.join(version).await, relay.join(version).await);
+        let (_room, video) = room(&publisher);
+        let track = viewer.consume("room/alice").await.track("video").await.unwrap();
+        let mut groups = track.subscribe(live());
+        video.append_group().write_all(["only"]);
+        assert_eq!(next(&mut groups).await.1, ["only"]);
+        video.finish(None);
+        sleep(Duration::from_millis(250)).await;
+        publisher.closer.close(close::session::NO_ERROR, "done");
+
+        assert!(timeout(SOON, groups.next()).await.unwrap().is_none(), "{version}");
+        assert_eq!(track.ended(), Some(Ok(1)), "{version}: over, not broken off");
+    })
+    .await;
+}

@@ -226,11 +226,8 @@ async fn feed<C: Connection>(shared: &Rc<Shared<C>>, broadcast: &Path, track: &t
         let began = now();
         match follow(shared, broadcast, track, demand).await {
             Ok(Followed::Unwanted) => resets = 0,
-            Ok(Followed::Ended { end, .. }) => {
-                track.finish(end);
-                // Its groups can still be fetched.
-                return std::future::pending().await;
-            }
+            // Its groups can still be fetched.
+            Ok(Followed::Ended { .. }) => return std::future::pending().await,
             // A running subscription that is reset is asked for again: readers notice nothing.
             Err((failure, groups)) if !is_gone(&failure) && (groups > 0 || resets > 0) && resets < RETRIES_MAX => {
                 debug!(%broadcast, track = track.name(), %failure, "subscription reset by its publisher, asking again");
@@ -340,6 +337,7 @@ async fn converse<C: Connection>(
 /// Waits for the last groups of a track whose subscription ended, as long as they may be worth something: streams overtake
 /// each other. A publisher that does not say which groups there are keeps us for the whole of it.
 async fn settle(track: &track::Producer, first: Option<u64>, end: Option<u64>, demand: Demand) {
+    let _finished = FinishOnDrop { track, end };
     let grace = demand.max_age.unwrap_or(GRACE_MIN).clamp(GRACE_MIN, track.info().max_age.clamp(GRACE_MIN, GRACE_MAX));
     let settled = async {
         match (first, end) {
@@ -349,6 +347,18 @@ async fn settle(track: &track::Producer, first: Option<u64>, end: Option<u64>, d
         }
     };
     let _ = tokio::time::timeout(grace, settled).await;
+}
+
+/// Finishes a track, also when its session ends while the last groups are waited for: that it was over had been said.
+struct FinishOnDrop<'a> {
+    track: &'a track::Producer,
+    end: Option<u64>,
+}
+
+impl Drop for FinishOnDrop<'_> {
+    fn drop(&mut self) {
+        self.track.finish(self.end);
+    }
 }
 
 /// What all viewers together want, as one request. `floor`: the lowest group wanted if nobody names one.
