@@ -4,7 +4,7 @@
 
 mod bare;
 
-use bare::{Bare, hop, read, reset, roles, soon, stopped, write};
+use bare::{Bare, hop, read, reset, roles, settle, soon, stopped, write};
 use moq_lite::{
     model::origin::Origin,
     session::Error,
@@ -197,24 +197,58 @@ async fn the_legacy_setup_settles_what_the_client_prefers_and_its_stream_is_the_
 }
 
 #[tokio::test(start_paused = true)]
-async fn requests_beyond_the_limit_are_refused_and_places_come_back() {
-    story(async {
-        let version = Version::Lite05;
-        let mut bare = speaking(version);
-        let mut open = Vec::new();
-        for _ in 0..64 {
-            let (send, mut recv) = bare.open_bi(&[1, 2, 0, 5]).await;
-            soon("ANNOUNCE_OK", read(&mut recv, 2)).await.unwrap();
-            open.push((send, recv));
-        }
-        let (_send, mut refused) = bare.open_bi(&[1, 2, 0, 5]).await;
-        assert_eq!(reset(&mut refused).await, Some(0x30));
+async fn requests_beyond_the_limit_are_refused_and_counted_and_places_come_back() {
+    // What fills a place for as long as it is open, and how many of it there may be.
+    type Request = fn(u16) -> Vec<u8>;
+    let announce: Request = |_| vec![1, 2, 0, 5];
+    let probe: Request = |_| vec![4];
+    // Waits for the peer's SETUP, which does not come.
+    let subscribe: Request = |id| {
+        let [high, low] = (0x4000 | id).to_be_bytes();
+        vec![2, 11, high, low, 1, b'a', 1, b'b', 0, 0, 0, 0, 0]
+    };
+    for (name, request, limit) in [("announce", announce, 64), ("probe", probe, 128), ("subscribe", subscribe, 1024)] {
+        story(async move {
+            let roles = roles(&Origin::new(hop(0x4e1a7)));
+            let stats = roles.stats.clone();
+            let refusals = || stats.counters().refused.load(std::sync::atomic::Ordering::Relaxed);
+            let mut bare = Bare::serve(pair::options(Version::Lite05), Version::ALL, roles);
+            let mut open = Vec::new();
+            for number in 0..limit {
+                open.push(bare.open_bi(&request(number)).await);
+            }
+            settle().await;
+            assert_eq!(refusals(), 0, "{name}: as many as may be");
+            let (_send, mut refused) = bare.open_bi(&request(limit)).await;
+            assert_eq!(reset(&mut refused).await, Some(0x30), "{name}");
+            assert_eq!(refusals(), 1, "{name}");
 
-        let (mut send, mut recv) = open.pop().unwrap();
-        send.finish().unwrap();
-        assert_eq!(reset(&mut recv).await, None, "finished in return");
-        let (_send, mut again) = bare.open_bi(&[1, 2, 0, 5]).await;
-        soon("ANNOUNCE_OK", read(&mut again, 2)).await.unwrap();
+            let (mut send, mut recv) = open.pop().unwrap();
+            send.finish().unwrap();
+            assert_eq!(reset(&mut recv).await, None, "{name}: finished in return");
+            let _again = bare.open_bi(&request(limit + 1)).await;
+            settle().await;
+            assert_eq!(refusals(), 1, "{name}: the place is free again");
+            assert!(!bare.served.is_finished(), "{name}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn announcements_beyond_the_limit_end_the_session() {
+    story(async {
+        let mut bare = speaking(Version::Lite04);
+        let (mut send, _recv) = bare.accept_bi().await;
+        for number in 0..1024 {
+            let suffix = format!("{number:05}");
+            write(&mut send, &[&[8, 1, 5], suffix.as_bytes(), &[0]].concat()).await;
+        }
+        settle().await;
+        assert!(!bare.served.is_finished(), "as many as may be");
+        write(&mut send, b"\x08\x01\x0501024\x00").await;
+        let (code, reason) = bare.closed().await;
+        assert_eq!((code, reason.as_str()), (3, "protocol violation: more than 1024 broadcasts announced"));
     })
     .await;
 }
