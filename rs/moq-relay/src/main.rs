@@ -11,6 +11,7 @@ mod options;
 mod relay;
 mod shard;
 mod shutdown;
+mod watch;
 mod web;
 
 use std::process::ExitCode;

@@ -7,7 +7,6 @@
 use std::{
     collections::BTreeMap,
     fs, io,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -16,7 +15,7 @@ use moq_token::{
 };
 use tracing::warn;
 
-use crate::config::KeyConfig;
+use crate::{config::KeyConfig, watch::Look};
 
 /// What the name of a key file in a folder ends with.
 const EXTENSION: &str = "jwk";
@@ -60,13 +59,6 @@ impl FileError {
         error.kind() == io::ErrorKind::NotFound
     }
 }
-
-/// What the files look like from outside. Two looks that differ mean that something was changed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Look(BTreeMap<PathBuf, Option<Stamp>>);
-
-/// Device, file, size, last change of the content, last change of anything; seconds with their nanoseconds.
-type Stamp = (u64, u64, u64, (i64, i64), (i64, i64));
 
 impl Files {
     /// Reads them for the first time.
@@ -124,7 +116,7 @@ impl Files {
     pub(super) fn look(&self) -> Look {
         let listed = self.config.folders.iter().filter_map(|folder| listed(folder).ok()).flatten();
         let named = self.config.files.iter().chain(&self.config.revoked).cloned();
-        Look(named.chain(listed).map(|path| (path.clone(), stamp(&path).ok())).collect())
+        Look::at(named.chain(listed))
     }
 
     /// The files that may hold keys. Those of a folder that cannot be listed are the ones it had.
@@ -223,12 +215,6 @@ fn advise(path: &Path, set: &KeySet) {
 fn revoked(path: &Path) -> Result<Revoked, FileError> {
     let text = file::read(path, REVOKED_BYTES_MAX)?;
     Revoked::from_text(&text).map_err(|error| FileError::Revoked { path: path.to_owned(), error })
-}
-
-fn stamp(path: &Path) -> io::Result<Stamp> {
-    let found = fs::metadata(path)?;
-    let (content, anything) = ((found.mtime(), found.mtime_nsec()), (found.ctime(), found.ctime_nsec()));
-    Ok((found.dev(), found.ino(), found.size(), content, anything))
 }
 
 #[cfg(test)]

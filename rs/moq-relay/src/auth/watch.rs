@@ -1,35 +1,26 @@
 //! Watching: what ends a lease, noticed in time.
 //!
-//! Two things four times a second: leases whose time is over end, and files that were changed are read again. Files are
-//! looked at rather than listened for: a look costs microseconds, and sees what the notifications of an operating system do
-//! not, such as a change on a network volume or a mounted secret that is swapped behind a link. SIGHUP reads them at once.
+//! Two things four times a second: leases whose time is over end, and files that were changed are read again. SIGHUP reads
+//! them at once.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use anyhow::Context as _;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
     task::spawn_blocking,
-    time::{Interval, MissedTickBehavior, interval},
 };
 use tracing::{info, warn};
 
 use super::{
     Auth,
-    keys::{FileError, Files, Look},
+    keys::{FileError, Files},
 };
-use crate::shutdown::Stopping;
-
-/// Time between two looks. A change is taken by the second look that finds it, so that its writer may finish, and by the third
-/// even if he does not: a right that ends does so within a second.
-const INTERVAL: Duration = Duration::from_millis(250);
-
-/// Looks that find another state each, after which the files are read although somebody still writes.
-const UNSETTLED_MAX: u8 = 3;
+use crate::{
+    shutdown::Stopping,
+    watch::{Changes, looks},
+};
 
 /// Looks after leases and files until `stopping`. A thread of its own is best.
 ///
@@ -79,40 +70,21 @@ async fn reload(auth: &Auth, files: Files, mut hangups: Signal) -> anyhow::Resul
     }
 }
 
-fn looks() -> Interval {
-    let mut looks = interval(INTERVAL);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    looks
-}
-
 /// Notices when files have changed and their writer is done.
 struct Watch {
     files: Files,
-    last: Look,
-    /// Looks since the change was first seen.
-    unsettled: u8,
+    changes: Changes,
 }
 
 impl Watch {
     fn new(files: Files) -> Self {
-        Self { last: files.read().clone(), files, unsettled: 0 }
+        Self { changes: Changes::since(files.read()), files }
     }
 
     /// Looks once, and reads the files if it is time to, or if that `is_asked`. Returns what is wrong with them then.
     fn look(&mut self, is_asked: bool) -> Option<Vec<FileError>> {
         let now = self.files.look();
-        let is_changed = now != *self.files.read();
-        let is_settled = now == self.last;
-        self.last = now;
-        self.unsettled += 1;
-        if !is_changed {
-            self.unsettled = 0;
-        }
-        let is_due = is_changed && (is_settled || self.unsettled == UNSETTLED_MAX);
-        (is_due || is_asked).then(|| {
-            self.unsettled = 0;
-            self.files.update()
-        })
+        self.changes.is_due(now, self.files.read(), is_asked).then(|| self.files.update())
     }
 }
 
