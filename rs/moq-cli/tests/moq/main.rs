@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 mod clock;
+mod docs;
 mod ends;
 mod list;
-mod manual;
+mod pages;
 mod program;
 mod relay;
 mod stream;

@@ -3,11 +3,11 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
-        Once,
+        Mutex,
         atomic::{AtomicU32, Ordering},
         mpsc,
     },
@@ -17,12 +17,15 @@ use std::{
 use crate::program::PATIENCE;
 
 /// Open to everybody at these paths.
-fn config(public: &str) -> String {
+fn config(address: SocketAddr, public: &str) -> String {
     format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\ntls.generate = \"localhost\"\n\
-         [web.http]\nlisten = \"127.0.0.1:0\"\n[auth]\npublic = {public:?}\n"
+        "[server]\nlisten = \"{address}\"\ntls.generate = \"localhost\"\n\
+         [web.http]\nlisten = \"{address}\"\n[auth]\npublic = {public:?}\n"
     )
 }
+
+/// What is wrong with a relay that never says where it listens.
+const SILENT: &str = "the relay does not listen; is it an old one? cargo build -p moq-relay";
 
 /// How the program reaches the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,13 +55,32 @@ impl Relay {
 
     /// Starts one that is open to everybody below `path`, and waits until it listens.
     pub(crate) fn public(path: &str) -> Self {
-        let mut command = Command::new(binary());
+        Self::listen((Ipv4Addr::LOCALHOST, 0).into(), path).unwrap_or_else(|log| panic!("{SILENT}\n{log}"))
+    }
+
+    /// Starts one that is open to everybody, on the same number for UDP and TCP, as the documentation has it.
+    pub(crate) fn on_one_port() -> Self {
+        let mut log = String::new();
+        // Somebody may take the port after it was found free.
+        for _ in 0..5 {
+            let port = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap().local_addr().unwrap().port();
+            match Self::listen((Ipv6Addr::UNSPECIFIED, port).into(), "") {
+                Ok(relay) => return relay,
+                Err(why) => log = why,
+            }
+        }
+        panic!("{SILENT}\n{log}");
+    }
+
+    /// Starts one at this address, open to everybody below `path`, and waits until it listens. What it said, if it does not.
+    fn listen(address: SocketAddr, path: &str) -> Result<Self, String> {
+        let mut command = Command::new(built(&["moq-relay"]).join("moq-relay"));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("MOQ_") || name == "RUST_LOG" {
                 command.env_remove(name);
             }
         }
-        command.arg(file(&config(path))).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.arg(file(&config(address, path))).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (tell, told) = mpsc::sync_channel(64);
@@ -70,9 +92,11 @@ impl Relay {
             if let (Some(udp), Some(web)) = (udp, web) {
                 break (udp, web);
             }
-            let line = told
-                .recv_timeout(PATIENCE)
-                .unwrap_or_else(|_| panic!("the relay does not listen; is it an old one? cargo build -p moq-relay\n{log}"));
+            let Ok(line) = told.recv_timeout(PATIENCE) else {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(log);
+            };
             log += &format!("{line}\n");
             let field = |name| line.split_once(name).map(|(_, rest)| rest.split(' ').next().unwrap().to_owned());
             match (field("transport="), field("address=")) {
@@ -82,7 +106,12 @@ impl Relay {
             }
         };
         let fingerprint = get(web, "/certificate.sha256");
-        Self { child, udp, web, fingerprint }
+        Ok(Self { child, udp, web, fingerprint })
+    }
+
+    /// Where it listens for HTTP and WebSocket.
+    pub(crate) fn port(&self) -> u16 {
+        self.web.port()
     }
 
     /// The URL of a path at this relay.
@@ -107,19 +136,20 @@ impl Drop for Relay {
     }
 }
 
-/// Beside the program under test, where building the workspace puts it; built if it is not there.
-fn binary() -> PathBuf {
-    static BUILT: Once = Once::new();
-    let binary = Path::new(env!("CARGO_BIN_EXE_moq")).with_file_name("moq-relay");
-    BUILT.call_once(|| {
-        if !binary.exists() {
+/// Where the program under test is, and beside it these, as building the workspace puts them there; built if they are not.
+pub(crate) fn built(programs: &[&str]) -> PathBuf {
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let folder = Path::new(env!("CARGO_BIN_EXE_moq")).parent().unwrap();
+    let _one = BUILDING.lock().unwrap();
+    for program in programs {
+        if !folder.join(program).exists() {
             let mut build = Command::new(env!("CARGO"));
-            build.args(["build", "--package", "moq-relay", "--bin", "moq-relay"]).current_dir(env!("CARGO_MANIFEST_DIR"));
-            build.env("CARGO_TARGET_DIR", binary.ancestors().nth(2).unwrap());
-            assert!(build.status().unwrap().success(), "building the relay");
+            build.args(["build", "--package", program, "--bin", program]).current_dir(env!("CARGO_MANIFEST_DIR"));
+            build.env("CARGO_TARGET_DIR", folder.parent().unwrap());
+            assert!(build.status().unwrap().success(), "building {program}");
         }
-    });
-    binary
+    }
+    folder.to_owned()
 }
 
 /// A file of its own for each call, with this text.
