@@ -88,10 +88,10 @@ pub(crate) async fn over_websocket(hub: Hub, fanout: fanout::Handle<AnyConnectio
 
 async fn admit_quic(hub: Hub, incoming: Incoming) -> Result<Admitted, TurnedAway> {
     let Some(target) = incoming.request_target() else {
-        let peer = incoming.peer_addr();
-        return admit_by_setup(hub, incoming.accept().await?, peer).await;
+        let (peer, transport) = (incoming.peer_addr(), incoming.transport());
+        return admit_by_setup(hub, incoming.accept().await?, peer, transport).await;
     };
-    match authorize(&hub, target, incoming.peer_addr()) {
+    match authorize(&hub, target, incoming.peer_addr(), incoming.transport()).await {
         Ok(admission) => {
             let session = Session::accept(incoming.accept().await?, &hub.versions).await?;
             Ok((session, admission))
@@ -111,10 +111,15 @@ async fn admit_websocket(hub: Hub, upgrade: web::Upgrade) -> Result<Admitted, Tu
 }
 
 /// Where the transport carries no path, the peer's SETUP does; a peer whose version has none asks for the root.
-async fn admit_by_setup(hub: Hub, connection: AnyConnection, peer: SocketAddr) -> Result<Admitted, TurnedAway> {
+async fn admit_by_setup(
+    hub: Hub,
+    connection: AnyConnection,
+    peer: SocketAddr,
+    transport: Transport,
+) -> Result<Admitted, TurnedAway> {
     let mut session = Session::accept(connection, &hub.versions).await?;
     let target = session.request_target().await?.unwrap_or_default();
-    match authorize(&hub, &target, peer) {
+    match authorize(&hub, &target, peer, transport).await {
         Ok(admission) => Ok((session, admission)),
         Err(refused) => {
             session.closer().close(close::session::UNAUTHORIZED, refused.told());
@@ -123,8 +128,9 @@ async fn admit_by_setup(hub: Hub, connection: AnyConnection, peer: SocketAddr) -
     }
 }
 
-fn authorize(hub: &Hub, target: &str, peer: SocketAddr) -> Result<Admission, Refused> {
-    hub.auth.authorize(&Request { target, authorization: &[], wish: Wish::Either, peer: peer.ip() })
+async fn authorize(hub: &Hub, target: &str, peer: SocketAddr, transport: Transport) -> Result<Admission, Refused> {
+    let request = Request { target, authorization: &[], wish: Wish::Either, peer, transport: Some(transport) };
+    hub.auth.authorize(&request).await
 }
 
 async fn serve(

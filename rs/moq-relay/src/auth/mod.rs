@@ -53,14 +53,17 @@ impl Auth {
     ///
     /// # Errors
     /// Why not.
-    pub(crate) fn authorize(&self, request: &Request<'_>) -> Result<Admission, Refused> {
-        self.judge(request, SystemTime::now()).inspect_err(|refused| {
+    ///
+    /// # Cancel safety
+    /// Dropping the call withdraws the request.
+    pub(crate) async fn authorize(&self, request: &Request<'_>) -> Result<Admission, Refused> {
+        self.judge(request, SystemTime::now()).await.inspect_err(|refused| {
             self.refused.count(refused.code());
-            info!(peer = %request.peer, code = %refused.code(), reason = %refused, "turned away");
+            info!(peer = %request.peer.ip(), code = %refused.code(), reason = %refused, transport = request.carrier(), "turned away");
         })
     }
 
-    fn judge(&self, request: &Request<'_>, now: SystemTime) -> Result<Admission, Refused> {
+    async fn judge(&self, request: &Request<'_>, now: SystemTime) -> Result<Admission, Refused> {
         let Asked { path, token } = request.read()?;
         let (grant, lease, otherwise) = match token {
             // A token is never weighed against public rights: whoever shows one is judged by it.

@@ -3,8 +3,9 @@
 //! Whatever carries the request, its path is read by `canonical` and its token by `address::token`, so every entrance sees
 //! the same ones. Spec: RFC 6750, section 2.1 for `Authorization: Bearer`.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
+use moq_native::Transport;
 use moq_proto::{Path, canonical};
 use moq_token::address;
 
@@ -18,7 +19,9 @@ pub(crate) struct Request<'a> {
     /// The values of `Authorization`, where the transport has headers.
     pub(crate) authorization: &'a [&'a [u8]],
     pub(crate) wish: Wish,
-    pub(crate) peer: IpAddr,
+    pub(crate) peer: SocketAddr,
+    /// What is to carry the session. `None`: a single answer over HTTP is all.
+    pub(crate) transport: Option<Transport>,
 }
 
 /// What the peer wants to do.
@@ -38,6 +41,18 @@ pub(super) struct Asked {
 }
 
 impl Request<'_> {
+    /// What carries the session, or the one answer, in a word.
+    pub(super) fn carrier(&self) -> &'static str {
+        match self.transport {
+            Some(Transport::WebTransport | Transport::Quic) => "quic",
+            Some(Transport::WebSocket) => "websocket",
+            Some(Transport::Tcp) => "tcp",
+            Some(Transport::Unix) => "unix",
+            Some(_) => "other",
+            None => "http",
+        }
+    }
+
     /// # Errors
     /// [`Refused::Path`] when the path cannot be one; [`Refused::TwoTokens`] when it is not clear which token is meant.
     pub(super) fn read(&self) -> Result<Asked, Refused> {
@@ -69,12 +84,11 @@ fn bearer(value: &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-
     use super::*;
+    use crate::auth::testing::request;
 
     fn read(target: &str, authorization: &[&[u8]]) -> Result<(String, Option<String>), Refused> {
-        let request = Request { target, authorization, wish: Wish::Either, peer: Ipv4Addr::LOCALHOST.into() };
+        let request = Request { authorization, ..request(target) };
         request.read().map(|asked| (asked.path.to_string(), asked.token))
     }
 

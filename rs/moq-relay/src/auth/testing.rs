@@ -7,7 +7,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use moq_native::Transport;
 use moq_token::{Algorithm, Claims, Key, KeySet, Policy, Revoked, Verifier};
+
+use super::{Request, Wish};
 
 /// The time of day at `seconds` into the tests' day.
 pub(super) fn at(seconds: u64) -> SystemTime {
@@ -29,6 +32,12 @@ pub(super) fn verifier(keys: &[&Key]) -> Verifier {
 /// Claims to subscribe to `demo`, without an end.
 pub(super) fn claims() -> Claims {
     Claims { root: "demo".parse().unwrap(), subscribe: vec![Default::default()], ..Claims::default() }
+}
+
+/// A request from this machine for a session at `target`.
+pub(super) fn request(target: &str) -> Request<'_> {
+    let peer = ([127, 0, 0, 1], 1).into();
+    Request { target, authorization: &[], wish: Wish::Either, peer, transport: Some(Transport::Quic) }
 }
 
 /// A folder of one test's own, gone when the test is.

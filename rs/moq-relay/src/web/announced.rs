@@ -12,7 +12,6 @@ use moq_lite::model::origin::{Change, Horizon};
 use moq_proto::Path;
 
 use super::{Peer, Site};
-use crate::auth::Wish;
 
 /// Most paths in one answer. With paths of a usual length that is half a MiB.
 const ENTRIES_MAX: usize = 10_000;
@@ -26,13 +25,13 @@ pub(super) async fn list(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    answer(&site, &uri, &headers, peer)
+    answer(&site, &uri, &headers, peer).await
 }
 
-fn answer(site: &Site, uri: &Uri, headers: &HeaderMap, peer: SocketAddr) -> Response {
+async fn answer(site: &Site, uri: &Uri, headers: &HeaderMap, peer: SocketAddr) -> Response {
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let target = target.strip_prefix("/announced").unwrap_or(target);
-    let grant = match site.authorize(target, headers, Wish::Subscribe, peer) {
+    let grant = match site.authorize(target, headers, peer, None).await {
         Ok(admission) => admission.grant,
         Err(refused) => return (refused.status(), format!("{}\n", refused.told())).into_response(),
     };
@@ -102,7 +101,7 @@ mod tests {
     }
 
     async fn told(site: &Site, target: &str) -> (StatusCode, bool, String) {
-        let response = answer(site, &target.parse().unwrap(), &HeaderMap::new(), ([127, 0, 0, 1], 1).into());
+        let response = answer(site, &target.parse().unwrap(), &HeaderMap::new(), ([127, 0, 0, 1], 1).into()).await;
         let (status, is_truncated) = (response.status(), response.headers().contains_key(TRUNCATED));
         let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
         (status, is_truncated, String::from_utf8(body.to_vec()).unwrap())

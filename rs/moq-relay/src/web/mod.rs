@@ -17,6 +17,7 @@ use axum::{
     routing::get,
 };
 use moq_lite::model::origin::Origin;
+use moq_native::Transport;
 use moq_proto::Version;
 use tokio::sync::mpsc;
 use tower_http::cors::{Any, CorsLayer};
@@ -44,10 +45,19 @@ pub(crate) struct Site {
 
 impl Site {
     /// What whoever sent a request may do at `target`, its path and query or what is left of them.
-    fn authorize(&self, target: &str, headers: &HeaderMap, wish: Wish, peer: SocketAddr) -> Result<Admission, Refused> {
+    ///
+    /// `transport` is what is to carry a session, if this is about one.
+    async fn authorize(
+        &self,
+        target: &str,
+        headers: &HeaderMap,
+        peer: SocketAddr,
+        transport: Option<Transport>,
+    ) -> Result<Admission, Refused> {
         let authorization: Vec<&[u8]> = headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes).collect();
-        let request = Request { target, authorization: &authorization, wish, peer: peer.ip() };
-        self.auth.authorize(&request)
+        // A page only shows what a subscriber would see.
+        let wish = if transport.is_some() { Wish::Either } else { Wish::Subscribe };
+        self.auth.authorize(&Request { target, authorization: &authorization, wish, peer, transport }).await
     }
 }
 

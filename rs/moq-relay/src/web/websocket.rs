@@ -12,13 +12,16 @@ use axum::{
     response::{AppendHeaders, IntoResponse, Response},
 };
 use hyper::upgrade::OnUpgrade;
-use moq_native::backend::qmux::{self, NoCommonProtocol};
-use moq_native::tungstenite::handshake::derive_accept_key;
+use moq_native::{
+    Transport,
+    backend::qmux::{self, NoCommonProtocol},
+    tungstenite::handshake::derive_accept_key,
+};
 use tokio::sync::mpsc;
 
 use super::{Peer, Site};
 use crate::{
-    auth::{Admission, Refused, Wish},
+    auth::{Admission, Refused},
     listener::Arrivals,
 };
 
@@ -76,9 +79,9 @@ impl IntoResponse for Refusal {
 }
 
 /// Takes WebSocket upgrades out of the stream of requests; all others go on.
-pub(super) async fn upgrade(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Response {
+pub(super) async fn upgrade(State(site): State<Arc<Site>>, request: Request, next: Next) -> Response {
     match &site.sessions {
-        Some(sessions) if is_websocket(&request) => accept(&site, sessions, &mut request).unwrap_or_else(Refusal::into_response),
+        Some(sessions) if is_websocket(&request) => accept(&site, sessions, request).await.unwrap_or_else(Refusal::into_response),
         _ => next.run(request).await,
     }
 }
@@ -87,14 +90,15 @@ fn is_websocket(request: &Request) -> bool {
     lists(request.headers(), &header::UPGRADE, "websocket")
 }
 
-fn accept(site: &Site, sessions: &mpsc::Sender<Upgrade>, request: &mut Request) -> Result<Response, Refusal> {
-    let key = handshake_key(request)?;
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    let &Peer(peer) = request.extensions().get().ok_or(Refusal::Malformed("nobody sent this"))?;
-    let protocol = qmux::negotiate(&offered(request.headers()), &site.protocols)?;
-    let admission = site.authorize(target, request.headers(), Wish::Either, peer)?;
+async fn accept(site: &Site, sessions: &mpsc::Sender<Upgrade>, request: Request) -> Result<Response, Refusal> {
+    let key = handshake_key(&request)?;
+    let (parts, _body) = request.into_parts();
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    let &Peer(peer) = parts.extensions.get().ok_or(Refusal::Malformed("nobody sent this"))?;
+    let protocol = qmux::negotiate(&offered(&parts.headers), &site.protocols)?;
+    let admission = site.authorize(target, &parts.headers, peer, Some(Transport::WebSocket)).await?;
 
-    let socket = hyper::upgrade::on(&mut *request);
+    let socket = hyper::upgrade::on(Request::from_parts(parts, ()));
     let response = switching(&key, protocol.as_deref());
     sessions.try_send(Upgrade { socket, protocol, admission, peer }).map_err(|_| Refusal::Full)?;
     Ok(response)
