@@ -113,6 +113,27 @@ async fn groups_above_the_end_come_once_the_end_is_raised() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_waited_for_a_later_group_and_wants_the_newest_now_gets_it() {
+    for version in BOUNDED {
+        story(async move {
+            let server = Server::new();
+            let video = server.track("video");
+            let mut viewer = server.join(version).await;
+            let start = |start| SubscribeOptions { group_start: start, ..everything() };
+            let (mut send, _recv) = viewer.subscribe(0, "video", start(Some(VarInt::from_u32(7)))).await;
+            settle().await;
+            (0..3).for_each(|n| publish(&video, n));
+            assert_eq!(viewer.groups().await, [0; 0], "{version}");
+
+            viewer.update(&mut send, start(None)).await;
+            let wanted = if version == Version::Lite06 { vec![0, 1, 2] } else { vec![2] };
+            assert_eq!(viewer.groups().await, wanted, "{version}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn start_comes_first_and_names_the_lowest_group_even_if_a_newer_one_goes_first() {
     // 04 and older answer with SUBSCRIBE_OK alone.
     for version in [Version::Lite05, Version::Lite06] {

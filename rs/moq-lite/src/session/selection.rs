@@ -98,6 +98,10 @@ impl Selection {
     pub(super) fn rewish(&mut self, wish: Wish) {
         let before = std::mem::replace(&mut self.wish, wish);
         if !wish.selects_like(&before) {
+            if let (false, Start::Floor(_), Start::Latest { .. }) = (self.begun, before.start, wish.start) {
+                // The newest may lie below a floor that was waited for.
+                self.floor = None;
+            }
             self.look_back();
         }
     }

@@ -2,6 +2,7 @@
 
 mod auth;
 mod http;
+#[allow(dead_code, reason = "`table` uses the rest")]
 mod peer;
 mod process;
 mod rights;

@@ -57,6 +57,16 @@ pub(crate) async fn soon<T>(what: &str, happens: impl Future<Output = T>) -> T {
     timeout(PATIENCE, happens).await.unwrap_or_else(|_| panic!("never happened: {what}"))
 }
 
+/// Waits for what no event tells.
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    soon(what, async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+}
+
 /// One end of a session with the relay.
 pub(crate) struct Peer {
     pub(crate) version: Version,
@@ -82,7 +92,11 @@ impl Peer {
         if over == Over::Quic {
             session.set_request_target(path.to_owned());
         }
+        Ok(Self::run(session))
+    }
 
+    /// Runs a session from either end, with an origin of its own.
+    pub(crate) fn run(session: Session<AnyConnection>) -> Self {
         let (version, closer, hop) = (session.version(), session.closer(), random_hop());
         let (origin, budget) = (Origin::new(hop), Budget::new(64 << 20));
         let (horizon, root) = (Horizon::new(), Path::root());
@@ -93,23 +107,33 @@ impl Peer {
             ..Roles::new(hop)
         };
         let session = tokio::task::spawn_local(session.run(roles));
-        Ok(Self { version, closer, origin, budget, session })
+        Self { version, closer, origin, budget, session }
     }
 
     /// Announces a broadcast with one track, `video`.
     pub(crate) fn publish(&self, path: &str) -> Published {
+        self.publish_as(path, Route::local())
+    }
+
+    /// The same for one that came by this route.
+    pub(crate) fn publish_as(&self, path: &str, route: Route) -> Published {
         let broadcast = broadcast::Producer::new(self.budget.account());
         let video = broadcast.create_track("video", track::Info::default()).unwrap();
         let here = self.origin.producer(Path::root(), vec![Path::root()], Horizon::new());
-        let publication = here.publish(&path.parse().unwrap(), Route::local(), broadcast.consume()).unwrap();
+        let publication = here.publish(&path.parse().unwrap(), route, broadcast.consume()).unwrap();
         Published { video, _broadcast: broadcast, _publication: publication }
     }
 
     /// Watches the track `video` of a broadcast, from its newest group on.
     pub(crate) async fn watch(&self, path: &str) -> track::Subscription {
+        self.watch_as(path, Ask::default()).await
+    }
+
+    /// The same for another part of it.
+    pub(crate) async fn watch_as(&self, path: &str, ask: Ask) -> track::Subscription {
         let view = self.view();
         let broadcast = soon(path, view.consume_wait(&path.parse().unwrap())).await;
-        soon("the track", broadcast.track("video")).await.unwrap().subscribe(Ask::default())
+        soon("the track", broadcast.track("video")).await.unwrap().subscribe(ask)
     }
 
     /// What this peer has heard of.
@@ -133,6 +157,16 @@ impl Peer {
             path = news => Ok(path),
             ended = soon("news, or the end of the session", &mut self.session) => Err(ended.unwrap()),
         }
+    }
+
+    /// The ways it knows to a broadcast, best first.
+    pub(crate) fn routes(&self, path: &Path) -> Vec<Route> {
+        self.origin.routes(path)
+    }
+
+    /// Ends the session as a program does that forgets about it.
+    pub(crate) fn vanish(self) {
+        self.session.abort();
     }
 
     /// Waits for the end of the session.
