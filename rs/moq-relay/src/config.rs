@@ -7,8 +7,8 @@ use std::{fmt, path::PathBuf, time::Duration};
 use moq_proto::{Path, Version};
 
 use crate::options::{
-    Address, AuthOptions, CacheOptions, Capacity, Format, Level, LogOptions, Options, Prefix, PublicOptions, QuicOptions,
-    ServerOptions, TlsOptions, WebOptions,
+    Address, AuthOptions, CacheOptions, Capacity, Conflict, Format, Level, LogOptions, Options, Prefix, PublicOptions,
+    PublishOptions, QuicOptions, ServerOptions, TlsOptions, WebOptions,
 };
 
 /// The least for the head of a request, in bytes: browsers send half as much.
@@ -21,6 +21,7 @@ pub(crate) struct Config {
     pub server: ServerConfig,
     pub web: WebConfig,
     pub auth: AuthConfig,
+    pub publish: PublishConfig,
     pub cache: CacheConfig,
 }
 
@@ -116,6 +117,12 @@ pub(crate) struct KeyConfig {
     pub revoked: Option<PathBuf>,
 }
 
+/// `[publish]`, settled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PublishConfig {
+    pub conflict: Conflict,
+}
+
 /// `[cache]`, settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CacheConfig {
@@ -194,6 +201,7 @@ impl TryFrom<Options> for Config {
             server: server(options.server, &mut problems),
             web: web(options.web, &mut problems),
             auth: auth(options.auth, &mut problems),
+            publish: publish(options.publish),
             cache: cache(&options.cache, &mut problems),
         };
         if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
@@ -290,6 +298,10 @@ fn auth(options: AuthOptions, problems: &mut Vec<Problem>) -> AuthConfig {
         problems.push(Problem::NobodyMayEnter);
     }
     AuthConfig { keys, public_publish, public_subscribe }
+}
+
+fn publish(options: PublishOptions) -> PublishConfig {
+    PublishConfig { conflict: options.conflict.unwrap_or_default() }
 }
 
 fn cache(options: &CacheOptions, problems: &mut Vec<Problem>) -> CacheConfig {

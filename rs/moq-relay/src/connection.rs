@@ -31,7 +31,9 @@ use tracing::{Instrument as _, info, info_span};
 
 use crate::{
     auth::{self, Admission, Auth, Refused, Request, Wish},
+    doors,
     metrics::Metrics,
+    options::Conflict,
     shutdown::{self, Stopping},
     web,
 };
@@ -41,6 +43,7 @@ use crate::{
 pub(crate) struct Hub {
     pub(crate) auth: Arc<Auth>,
     pub(crate) origin: Origin,
+    pub(crate) conflict: Conflict,
     pub(crate) budget: Budget,
     pub(crate) hop: HopId,
     /// In order of preference.
@@ -155,12 +158,13 @@ async fn serve(
 /// The session itself: its part of the origin, and the end that comes first.
 async fn converse(hub: Hub, fanout: fanout::Handle<AnyConnection>, session: Session<AnyConnection>, admission: Admission) {
     let _counted = hub.metrics.session();
-    let Admission { grant: Grant { root, publish, subscribe, .. }, mut lease } = admission;
+    let Grant { root, publish, subscribe, .. } = &admission.grant;
     info!(version = %session.version(), %root, ?publish, ?subscribe, "session open");
 
     let horizon = Horizon::new();
-    let inbound = (!publish.is_empty()).then(|| hub.origin.producer(root.clone(), publish, horizon.clone()));
-    let outbound = (!subscribe.is_empty()).then(|| hub.origin.consumer(root, subscribe, horizon));
+    let inbound = doors::inbound(&hub.origin, hub.conflict, &admission, horizon.clone());
+    let outbound = doors::outbound(&hub.origin, &admission, horizon);
+    let mut lease = admission.lease;
     let (hop, budget, limits, stats) = (hub.hop, hub.budget, hub.limits, hub.stats);
     let roles = Roles { hop, inbound, outbound, fanout: Some(fanout), budget, limits, stats };
 

@@ -4,6 +4,7 @@ mod auth;
 mod cache;
 mod config;
 mod connection;
+mod doors;
 mod listener;
 mod log;
 mod metrics;

@@ -36,6 +36,9 @@ use crate::{
 /// WebSockets that were promised and not yet taken by their shard: a burst of a second or so.
 const UPGRADES_MAX: usize = 256;
 
+/// Counts, by reason, what somebody wanted to publish and may not.
+const ANNOUNCEMENTS_REFUSED: &str = "moq_relay_announcements_refused_total";
+
 /// A relay that listens.
 pub(crate) struct Relay {
     shards: Vec<Shard>,
@@ -43,6 +46,7 @@ pub(crate) struct Relay {
     signals: Signals,
     metrics: Metrics,
     auth: Arc<Auth>,
+    origin: Origin,
 }
 
 /// Reads the files that the configuration names, as a start does.
@@ -73,6 +77,7 @@ impl Relay {
         let hub = Hub {
             auth: Arc::new(Auth::new(public, files.verifier())),
             origin: Origin::new(hop),
+            conflict: config.publish.conflict,
             budget: Budget::with_policy(cache::policy(&config.cache)),
             hop,
             versions: config.server.versions.clone().into(),
@@ -83,6 +88,7 @@ impl Relay {
             stopping,
         };
 
+        let origin = hub.origin.clone();
         let (auth, watching, stopping) = (hub.auth.clone(), hub.auth.clone(), hub.stopping.clone());
         let (rights, ()) = Shard::start("auth", move |ready| auth::watch(watching, files, stopping, ready)).await?;
         let mut shards = vec![rights];
@@ -101,7 +107,7 @@ impl Relay {
             shards.push(web);
         }
         info!(version = env!("CARGO_PKG_VERSION"), "ready");
-        Ok(Self { shards, shutdown, signals, metrics, auth })
+        Ok(Self { shards, shutdown, signals, metrics, auth, origin })
     }
 
     /// Serves until a signal, or until a shard fails; then tells every client and ends.
@@ -128,7 +134,8 @@ impl Relay {
         for (name, value) in self.metrics.read() {
             debug!(name, value, "counted");
         }
-        for (name, reason, value) in self.auth.counts().filter(|(.., value)| *value > 0) {
+        let refusals = self.origin.refusals().by_reason().map(|(reason, value)| (ANNOUNCEMENTS_REFUSED, reason, value));
+        for (name, reason, value) in self.auth.counts().chain(refusals).filter(|(.., value)| *value > 0) {
             debug!(name, reason, value, "counted");
         }
         outcome

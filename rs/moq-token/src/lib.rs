@@ -25,6 +25,7 @@ mod secret;
 mod set;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod thumbprint;
 mod token;
 mod utc;
 mod verifier;

@@ -6,6 +6,7 @@
 
 mod keys;
 mod lease;
+mod principal;
 mod public;
 mod refused;
 mod request;
@@ -15,6 +16,7 @@ mod watch;
 
 use std::time::SystemTime;
 
+use moq_lite::model::origin::Principal;
 use moq_token::{Grant, Verifier};
 use tracing::info;
 
@@ -40,6 +42,8 @@ pub(crate) struct Auth {
 pub(crate) struct Admission {
     /// Rooted at the path asked for; never empty.
     pub(crate) grant: Grant,
+    /// On whose behalf they publish. `None`: it is a relay of the cluster, trusted with every name.
+    pub(crate) principal: Option<Principal>,
     /// To be kept for as long as the grant is used, which is to stop when it ends.
     pub(crate) lease: Lease,
 }
@@ -65,17 +69,17 @@ impl Auth {
 
     async fn judge(&self, request: &Request<'_>, now: SystemTime) -> Result<Admission, Refused> {
         let Asked { path, token } = request.read()?;
-        let (grant, lease, otherwise) = match token {
+        let (grant, principal, lease, otherwise) = match token {
             // A token is never weighed against public rights: whoever shows one is judged by it.
             Some(token) => {
                 let (verified, lease) = self.leases.take(&token, now)?;
-                (verified.grant().at(&path), lease, Refused::Elsewhere)
+                (verified.grant().at(&path), principal::of_token(&verified), lease, Refused::Elsewhere)
             }
-            None => (self.public.at(&path), Lease::public(), Refused::NoToken),
+            None => (self.public.at(&path), Some(principal::public()), Lease::public(), Refused::NoToken),
         };
         let suits = |grant: &Grant| request.wish == Wish::Either || !grant.subscribe.is_empty();
         let grant = grant.filter(suits).ok_or(otherwise)?;
-        Ok(Admission { grant, lease })
+        Ok(Admission { grant, principal, lease })
     }
 
     /// Ends what is over by the time of day.

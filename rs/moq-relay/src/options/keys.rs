@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_table_lists_what_stands_in_it() {
-        assert_eq!(entries(""), ["log", "server", "web", "auth", "cache"]);
+        assert_eq!(entries(""), ["log", "server", "web", "auth", "publish", "cache"]);
         assert_eq!(entries("web.http"), ["listen"]);
     }
 

@@ -9,6 +9,7 @@ mod cache;
 mod file;
 pub(crate) mod keys;
 mod log;
+mod publish;
 mod quic;
 mod server;
 mod tls;
@@ -24,6 +25,7 @@ pub(crate) use self::{
     cache::{CacheOptions, Capacity},
     file::FileError,
     log::{Format, Level, LogOptions},
+    publish::{Conflict, PublishOptions},
     quic::QuicOptions,
     server::{Address, ServerOptions},
     tls::TlsOptions,
@@ -92,6 +94,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub auth: AuthOptions,
     #[command(flatten)]
+    pub publish: PublishOptions,
+    #[command(flatten)]
     pub cache: CacheOptions,
 }
 
@@ -103,6 +107,7 @@ impl Options {
             server: self.server.over(file.server),
             web: self.web.over(file.web),
             auth: self.auth.over(file.auth),
+            publish: self.publish.over(file.publish),
             cache: self.cache.over(file.cache),
         }
     }

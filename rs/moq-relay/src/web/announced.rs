@@ -12,6 +12,7 @@ use moq_lite::model::origin::{Change, Horizon};
 use moq_proto::Path;
 
 use super::{Peer, Site};
+use crate::doors;
 
 /// Most paths in one answer. With paths of a usual length that is half a MiB.
 const ENTRIES_MAX: usize = 10_000;
@@ -31,12 +32,13 @@ pub(super) async fn list(
 async fn answer(site: &Site, uri: &Uri, headers: &HeaderMap, peer: SocketAddr) -> Response {
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let target = target.strip_prefix("/announced").unwrap_or(target);
-    let grant = match site.authorize(target, headers, peer, None).await {
-        Ok(admission) => admission.grant,
+    let admission = match site.authorize(target, headers, peer, None).await {
+        Ok(admission) => admission,
         Err(refused) => return (refused.status(), format!("{}\n", refused.told())).into_response(),
     };
-    let consumer = site.origin.consumer(grant.root, grant.subscribe, Horizon::new());
-    let mut on_air = consumer.announced(&Path::root(), false).initial().into_iter().filter_map(|change| match change {
+    let consumer = doors::outbound(&site.origin, &admission, Horizon::new());
+    let initial = consumer.map(|consumer| consumer.announced(&Path::root(), false).initial());
+    let mut on_air = initial.into_iter().flatten().filter_map(|change| match change {
         Change::Start { path, .. } => Some(path),
         _ => None,
     });

@@ -3,6 +3,7 @@
 mod auth;
 mod http;
 #[allow(dead_code, reason = "`table` uses the rest")]
+mod names;
 mod peer;
 mod process;
 mod rights;

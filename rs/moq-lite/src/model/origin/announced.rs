@@ -19,8 +19,9 @@ use smallvec::SmallVec;
 use super::{
     Horizon, Shared,
     changes::{Entry, Reader},
+    holder::best,
     places::{Place, Places, Told},
-    scope::Window,
+    scope::{Reserved, Window},
 };
 use crate::model::route::Route;
 
@@ -45,6 +46,8 @@ pub(super) struct View {
     pub(super) horizon: Horizon,
     /// Whether paths with a segment that starts with `.` are told as well.
     pub(super) hidden: bool,
+    /// What is never told.
+    pub(super) reserved: Reserved,
 }
 
 /// A change on its way to the reader. Path and route are shared with everybody.
@@ -55,7 +58,7 @@ enum News {
     End(Path),
 }
 
-/// What a reader was told of one path that is over since.
+/// What was there at one path and is over since, seen by the reader or not.
 type Over<'a> = SmallVec<[&'a Arc<Told>; 1]>;
 type Gone<'a> = HashMap<&'a str, Over<'a>>;
 
@@ -78,7 +81,7 @@ impl View {
         for Entry { path, gone: over, .. } in places.changes.since(read)?.filter(|entry| self.concerns(&entry.path)) {
             paths.push(path);
             // What came and went meanwhile was never held.
-            let held = over.iter().filter(|told| told.since <= read && told.is_visible(&self.horizon));
+            let held = over.iter().filter(|told| told.since <= read);
             gone.entry(path.as_str()).or_default().extend(held);
         }
         if !places.changes.has_all_since(read) {
@@ -125,17 +128,16 @@ impl View {
 
     /// The best there was at a path after the change `read`: what this reader was told.
     fn held<'a>(&self, place: Option<&'a Place>, over: Option<&Over<'a>>, read: u64) -> Option<&'a Arc<Told>> {
-        let still = place.and_then(|place| {
-            let mut told = place.visible(&self.horizon).map(|source| &source.told);
-            told.find(|told| told.since <= read)
-        });
-        still.into_iter().chain(over.into_iter().flatten().copied()).min_by_key(|told| told.rank)
+        let still = place.into_iter().flat_map(Place::sources).map(|source| &source.told).filter(|told| told.since <= read);
+        // Who held the path then follows from all that was there.
+        let told: Over<'a> = still.chain(over.into_iter().flatten().copied()).collect();
+        best(&told, &self.horizon)
     }
 
     /// What to tell about `seat`, from what was told to what there is.
     fn difference(&self, seat: &Path, held: Option<&Arc<Told>>, now: Option<&Arc<Told>>) -> impl Iterator<Item = News> {
         let [end, start] = match (held, now) {
-            _ if !self.hidden && self.is_hidden(seat) => [None, None],
+            _ if self.is_kept_back(seat) => [None, None],
             (None, None) => [None, None],
             (None, Some(now)) => [None, Some(News::Start(seat.clone(), now.clone()))],
             (Some(_), None) => [Some(News::End(seat.clone())), None],
@@ -149,6 +151,10 @@ impl View {
             (Some(_), Some(now)) => [Some(News::Update(seat.clone(), now.clone())), None],
         };
         end.into_iter().chain(start)
+    }
+
+    fn is_kept_back(&self, seat: &Path) -> bool {
+        self.reserved.covers(seat) || (!self.hidden && self.is_hidden(seat))
     }
 
     fn is_hidden(&self, seat: &Path) -> bool {

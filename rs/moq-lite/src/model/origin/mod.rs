@@ -7,6 +7,7 @@
 mod announced;
 mod changes;
 mod failover;
+mod holder;
 mod places;
 mod scope;
 mod tree;
@@ -21,11 +22,15 @@ use std::{
 
 use moq_proto::{HopId, Path, VarInt};
 
-pub use self::announced::{Announced, Change};
+pub use self::{
+    announced::{Announced, Change},
+    holder::Principal,
+};
 use self::{
     announced::{Ear, View},
     changes::Changes,
-    places::{Places, Source},
+    holder::counts,
+    places::{Place, Places, Source},
     scope::Scope,
 };
 use super::{broadcast, route::Route};
@@ -56,11 +61,30 @@ impl Default for Limits {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refusals {
     pub not_allowed: u64,
+    /// Of a name that is left to others.
+    pub reserved: u64,
+    /// Of a path that another principal holds.
+    pub held: u64,
     pub loops: u64,
     /// More than the producer may announce.
     pub too_many: u64,
     /// More than the origin holds.
     pub full: u64,
+}
+
+impl Refusals {
+    /// Each number with the reason it counts, in a word.
+    pub fn by_reason(&self) -> [(&'static str, u64); 6] {
+        let Self { not_allowed, reserved, held, loops, too_many, full } = *self;
+        [
+            ("not-allowed", not_allowed),
+            ("reserved", reserved),
+            ("held", held),
+            ("loop", loops),
+            ("too-many", too_many),
+            ("full", full),
+        ]
+    }
 }
 
 /// Why a broadcast could not be announced.
@@ -69,6 +93,11 @@ pub struct Refusals {
 pub enum PublishError {
     #[error("announcing this path is not allowed")]
     NotAllowed,
+    /// It is left to others, or what is left to others lies below it.
+    #[error("this path is reserved")]
+    Reserved,
+    #[error("another publisher holds this path")]
+    Held,
     /// The route has been here, or at its sender, before.
     #[error("the route is a loop")]
     Loop,
@@ -96,13 +125,15 @@ pub struct Horizon {
     pub session: SessionId,
     /// What the peer declared; unknown as long as it did not.
     pub hop: HopId,
+    /// On whose behalf it publishes. `None`: it is trusted with every name, as a relay of the same cluster is, or this process.
+    pub principal: Option<Principal>,
 }
 
 impl Horizon {
-    /// The horizon of a new session, whose peer is not known.
+    /// The horizon of a new session, whose peer is not known, and trusted.
     #[expect(clippy::new_without_default, reason = "no two are equal")]
     pub fn new() -> Self {
-        Self { session: SessionId::next(), hop: HopId::UNKNOWN }
+        Self { session: SessionId::next(), hop: HopId::UNKNOWN, principal: None }
     }
 }
 
@@ -112,6 +143,8 @@ struct Shared {
     limits: Limits,
     places: RwLock<Places>,
     not_allowed: AtomicU64,
+    reserved: AtomicU64,
+    held: AtomicU64,
     loops: AtomicU64,
     too_many: AtomicU64,
     full: AtomicU64,
@@ -132,8 +165,8 @@ impl Origin {
     /// An empty origin that holds and remembers more or less than usual.
     pub fn with_limits(hop: HopId, limits: Limits) -> Self {
         let places = RwLock::new(Places::new(Changes::new(limits.changes, limits.ends)));
-        let [not_allowed, loops, too_many, full] = Default::default();
-        Self { shared: Arc::new(Shared { hop, limits, places, not_allowed, loops, too_many, full }) }
+        let [not_allowed, reserved, held, loops, too_many, full] = Default::default();
+        Self { shared: Arc::new(Shared { hop, limits, places, not_allowed, reserved, held, loops, too_many, full }) }
     }
 
     /// The id of this process on routes.
@@ -144,13 +177,14 @@ impl Origin {
     /// A door for one peer, to announce below `root` what the prefixes in `allowed` cover. `[root()]` is everything.
     pub fn producer(&self, root: Path, allowed: Vec<Path>, peer: Horizon) -> Producer {
         let scope = Scope::new(root, allowed);
-        Producer { shared: self.shared.clone(), scope, peer, names: Arc::default(), names_max: NAMES_MAX }
+        let (shared, names) = (self.shared.clone(), Arc::default());
+        Producer { shared, scope, peer, names, names_max: NAMES_MAX, unless_held: false }
     }
 
     /// A door for one peer, to see below `root` what the prefixes in `allowed` cover. `[root()]` is everything.
     pub fn consumer(&self, root: Path, allowed: Vec<Path>, peer: Horizon) -> Consumer {
         let scope = Scope::new(root, allowed);
-        Consumer { shared: self.shared.clone(), scope, session: peer.session, hop: AtomicU64::new(peer.hop.get()) }
+        Consumer { shared: self.shared.clone(), scope, hop: AtomicU64::new(peer.hop.get()), peer }
     }
 
     /// How many announcements there are.
@@ -158,18 +192,20 @@ impl Origin {
         self.shared.read().count()
     }
 
-    /// The routes announced at exactly this path, best first, whoever may see them.
+    /// The routes announced at exactly this path, best first, whoever may see them. Those that wait for the holder of the
+    /// path to be gone are left out.
     pub fn routes(&self, path: &Path) -> Vec<Route> {
         let places = self.shared.read();
         let place = places.tree.get(path.as_str()).into_iter();
-        place.flat_map(|place| place.sources()).map(|source| source.told.route.clone()).collect()
+        place.flat_map(Place::counting).map(|source| source.told.route.clone()).collect()
     }
 
     /// How often announcements were refused so far.
     pub fn refusals(&self) -> Refusals {
-        let Shared { not_allowed, loops, too_many, full, .. } = &*self.shared;
-        let [not_allowed, loops, too_many, full] = [not_allowed, loops, too_many, full].map(|counter| counter.load(Relaxed));
-        Refusals { not_allowed, loops, too_many, full }
+        let Shared { not_allowed, reserved, held, loops, too_many, full, .. } = &*self.shared;
+        let counters = [not_allowed, reserved, held, loops, too_many, full];
+        let [not_allowed, reserved, held, loops, too_many, full] = counters.map(|counter| counter.load(Relaxed));
+        Refusals { not_allowed, reserved, held, loops, too_many, full }
     }
 }
 
@@ -189,6 +225,8 @@ impl Shared {
     fn refuse(&self, error: PublishError) -> PublishError {
         let counter = match error {
             PublishError::NotAllowed => &self.not_allowed,
+            PublishError::Reserved => &self.reserved,
+            PublishError::Held => &self.held,
             PublishError::Loop => &self.loops,
             PublishError::TooMany { .. } => &self.too_many,
             PublishError::Full { .. } => &self.full,
@@ -207,6 +245,7 @@ pub struct Producer {
     /// How many this producer announces. Changed under the lock of the origin.
     names: Arc<AtomicUsize>,
     names_max: usize,
+    unless_held: bool,
 }
 
 impl Producer {
@@ -214,6 +253,22 @@ impl Producer {
     #[must_use]
     pub fn with_limit(self, names_max: usize) -> Self {
         Self { names_max, ..self }
+    }
+
+    /// With these paths, and what lies below them, left to others, whatever is allowed. They count from the root of the
+    /// origin, not from that of the producer.
+    ///
+    /// Announcing what lies above them is refused too: a path claims all that can be asked for below it, so whoever
+    /// announced the root would be asked for any reserved path that is not announced.
+    #[must_use]
+    pub fn except(self, reserved: Vec<Path>) -> Self {
+        Self { scope: self.scope.except(reserved), ..self }
+    }
+
+    /// With an announcement refused where another principal holds the path, rather than kept until that one is gone.
+    #[must_use]
+    pub fn unless_held(self) -> Self {
+        Self { unless_held: true, ..self }
     }
 
     /// The prefixes below the root that this producer may announce at; none covers another.
@@ -229,6 +284,9 @@ impl Producer {
     pub fn publish(&self, path: &Path, route: Route, broadcast: broadcast::Consumer) -> Result<Publication, PublishError> {
         let refuse = |error| Err(self.shared.refuse(error));
         let Some(path) = self.scope.resolve(path) else { return refuse(PublishError::NotAllowed) };
+        if self.scope.reserved().overlaps(&path) {
+            return refuse(PublishError::Reserved);
+        }
         if is_loop(&route, self.shared.hop, self.peer.hop) {
             return refuse(PublishError::Loop);
         }
@@ -239,8 +297,12 @@ impl Producer {
         if places.count() >= self.shared.limits.announcements {
             return refuse(PublishError::Full { max: self.shared.limits.announcements });
         }
+        let holder = places.tree.get(path.as_str()).and_then(Place::holder);
+        if self.unless_held && holder.is_some() && !counts(self.peer.principal.as_ref(), holder) {
+            return refuse(PublishError::Held);
+        }
         self.names.fetch_add(1, Relaxed);
-        let (source, wakers) = places.add(&path, self.peer.session, route, broadcast);
+        let (source, wakers) = places.add(&path, &self.peer, route, broadcast);
         drop(places);
         wakers.into_iter().for_each(Waker::wake);
         Ok(Publication { shared: self.shared.clone(), names: self.names.clone(), peer: self.peer.clone(), path, source })
@@ -296,25 +358,34 @@ impl Drop for Publication {
 pub struct Consumer {
     shared: Arc<Shared>,
     scope: Scope,
-    session: SessionId,
+    /// As it was at first.
+    peer: Horizon,
     hop: AtomicU64,
 }
 
 impl Consumer {
+    /// With these paths, and what lies below them, left out of every feed. They count from the root of the origin, not from
+    /// that of the consumer. Who knows one may still [consume](Self::consume) it, where it is allowed.
+    #[must_use]
+    pub fn except(self, reserved: Vec<Path>) -> Self {
+        Self { scope: self.scope.except(reserved), ..self }
+    }
+
     /// Says who the peer is, as soon as it is known. Feeds that are open already stay as they are.
     pub fn set_hop(&self, hop: HopId) {
         self.hop.store(hop.get(), Relaxed);
     }
 
     fn horizon(&self) -> Horizon {
-        Horizon { session: self.session, hop: VarInt::saturating(self.hop.load(Relaxed)).into() }
+        Horizon { hop: VarInt::saturating(self.hop.load(Relaxed)).into(), ..self.peer.clone() }
     }
 
     /// What is announced below `prefix`, now and from now on. A prefix that is not allowed has an empty feed. Paths with a
     /// segment below the prefix that starts with `.` are left out, unless `hidden` ones are wanted too.
     pub fn announced(&self, prefix: &Path, hidden: bool) -> Announced {
         let (base, windows) = self.scope.windows(prefix);
-        Announced::new(self.shared.clone(), View { base, windows, horizon: self.horizon(), hidden })
+        let (horizon, reserved) = (self.horizon(), self.scope.reserved().clone());
+        Announced::new(self.shared.clone(), View { base, windows, horizon, hidden, reserved })
     }
 
     /// The broadcast announced at `path` below the root, over the best route that still leads anywhere. One announced above

@@ -11,8 +11,9 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use super::{
-    Horizon, SessionId,
+    Horizon, Principal, SessionId,
     changes::{Changes, Reader},
+    holder::{counts, holder},
     tree::Tree,
 };
 use crate::model::{
@@ -28,8 +29,12 @@ pub(super) struct Told {
     pub(super) rank: Rank,
     /// Where it was learned.
     pub(super) session: SessionId,
+    /// On whose behalf it was announced. `None`: it is trusted.
+    pub(super) principal: Option<Principal>,
     /// The number of the change that first announced it; the same through all its updates, and nobody else's.
     pub(super) announced: u64,
+    /// The number of the change since which the principal has been at this path without a gap, over whatever sessions.
+    pub(super) claimed: u64,
     /// The number of the change that told this.
     pub(super) since: u64,
 }
@@ -59,19 +64,44 @@ impl Source {
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) path: Path,
-    /// Best first; never empty.
+    /// Best first, whoever holds the path; never empty.
     sources: SmallVec<[Arc<Source>; 1]>,
+    holder: Option<Principal>,
 }
 
 impl Place {
-    /// Best first.
+    fn new(path: Path) -> Self {
+        Self { path, sources: SmallVec::new(), holder: None }
+    }
+
+    /// All there are, those too that wait for the holder to be gone.
     pub(super) fn sources(&self) -> impl Iterator<Item = &Arc<Source>> {
         self.sources.iter()
     }
 
+    /// Who holds the path, if any of its announcements has a principal.
+    pub(super) fn holder(&self) -> Option<&Principal> {
+        self.holder.as_ref()
+    }
+
+    /// Those that are heard while the path is held as it is, best first.
+    pub(super) fn counting(&self) -> impl Iterator<Item = &Arc<Source>> {
+        self.sources().filter(|source| counts(source.told.principal.as_ref(), self.holder()))
+    }
+
     /// What the peer may see, best first.
     pub(super) fn visible(&self, to: &Horizon) -> impl Iterator<Item = &Arc<Source>> {
-        self.sources().filter(|source| source.told.is_visible(to))
+        self.counting().filter(|source| source.told.is_visible(to))
+    }
+
+    /// Since which change `principal` has been here. `None`: it is not here.
+    fn claimed(&self, principal: &Principal) -> Option<u64> {
+        let own = self.sources().filter(|source| source.told.principal.as_ref() == Some(principal));
+        own.map(|source| source.told.claimed).min()
+    }
+
+    fn settle_holder(&mut self) {
+        self.holder = holder(self.sources.iter().map(|source| &source.told)).cloned();
     }
 }
 
@@ -114,12 +144,14 @@ impl Places {
     pub(super) fn add(
         &mut self,
         path: &Path,
-        session: SessionId,
+        from: &Horizon,
         route: Route,
         broadcast: broadcast::Consumer,
     ) -> (Arc<Source>, Vec<Waker>) {
-        let announced = self.changes.next();
-        let told = Told { rank: Rank::new(path, &route, announced), route, session, announced, since: announced };
+        let (announced, session, principal) = (self.changes.next(), from.session, from.principal.clone());
+        let claimed = self.tree.get(path.as_str()).and_then(|place| place.claimed(principal.as_ref()?)).unwrap_or(announced);
+        let rank = Rank::new(path, &route, announced);
+        let told = Told { rank, route, session, principal, announced, claimed, since: announced };
         let source = self.put(path, told, broadcast);
         (source, self.number(path, None))
     }
@@ -132,8 +164,9 @@ impl Places {
         route: Route,
         broadcast: broadcast::Consumer,
     ) -> (Arc<Source>, Vec<Waker>) {
-        let Told { session, announced, .. } = *old.told;
-        let told = Told { rank: Rank::new(path, &route, announced), route, session, announced, since: self.changes.next() };
+        let Told { session, announced, claimed, .. } = *old.told;
+        let (rank, principal) = (Rank::new(path, &route, announced), old.told.principal.clone());
+        let told = Told { rank, route, session, principal, announced, claimed, since: self.changes.next() };
         let source = self.put(path, told, broadcast);
         self.pull(path, old);
         (source, self.number(path, Some(old.told.clone())))
@@ -146,9 +179,10 @@ impl Places {
 
     fn put(&mut self, path: &Path, told: Told, broadcast: broadcast::Consumer) -> Arc<Source> {
         let source = Arc::new(Source { told: Arc::new(told), broadcast });
-        let place = self.tree.get_or_insert_with(path.as_str(), || Place { path: path.clone(), sources: SmallVec::new() });
+        let place = self.tree.get_or_insert_with(path.as_str(), || Place::new(path.clone()));
         let at = place.sources.partition_point(|other| other.told.rank < source.told.rank);
         place.sources.insert(at, source.clone());
+        place.settle_holder();
         self.count += 1;
         source
     }
@@ -157,6 +191,7 @@ impl Places {
     fn pull(&mut self, path: &Path, old: &Source) {
         let Some(place) = self.tree.get_mut(path.as_str()) else { return };
         place.sources.retain(|source| !Arc::ptr_eq(&source.told, &old.told));
+        place.settle_holder();
         if place.sources.is_empty() {
             self.tree.take(path.as_str());
         }

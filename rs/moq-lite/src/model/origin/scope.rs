@@ -1,4 +1,4 @@
-//! What one holder may name: a root, and the prefixes below it that are allowed.
+//! What one holder may name: a root, the prefixes below it that are allowed, and what is left to others even there.
 
 use moq_proto::Path;
 
@@ -8,6 +8,23 @@ pub(super) struct Scope {
     root: Path,
     /// Relative to the root; none covers another.
     allowed: Vec<Path>,
+    reserved: Reserved,
+}
+
+/// Paths that are left to others, with all that lies below them, as the origin knows them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reserved(Vec<Path>);
+
+impl Reserved {
+    /// Whether `path` is one of them or lies below one.
+    pub(super) fn covers(&self, path: &Path) -> bool {
+        self.0.iter().any(|reserved| path.has_prefix(reserved))
+    }
+
+    /// Whether a route at `path` would claim any of them, or part of one.
+    pub(super) fn overlaps(&self, path: &Path) -> bool {
+        self.covers(path) || self.0.iter().any(|reserved| reserved.has_prefix(path))
+    }
 }
 
 /// A subtree that a reader may see of what it asked for.
@@ -27,7 +44,15 @@ impl Scope {
                 apart.push(path);
             }
         }
-        Self { root, allowed: apart }
+        Self { root, allowed: apart, reserved: Reserved::default() }
+    }
+
+    pub(super) fn except(self, reserved: Vec<Path>) -> Self {
+        Self { reserved: Reserved(reserved), ..self }
+    }
+
+    pub(super) fn reserved(&self) -> &Reserved {
+        &self.reserved
     }
 
     pub(super) fn allowed(&self) -> &[Path] {

@@ -1,4 +1,5 @@
 mod feed;
+mod rights;
 
 use std::{
     sync::LazyLock,

@@ -1,0 +1,47 @@
+//! Whose a path is: while a principal announces a path, no other principal is heard there.
+//!
+//! Whoever may publish somewhere may announce any name there, those of others too. The first principal at a path holds it for
+//! as long as it announces it, over however many sessions: what others announce there waits, seen by nobody, until the holder
+//! is gone. Routes without a principal are trusted and compete as [`route`](crate::model::route) says, with the holder's and
+//! with each other.
+
+use std::{fmt, sync::Arc};
+
+use super::{Horizon, places::Told};
+
+/// On whose behalf a peer publishes: two sessions with the same are the same publisher, come back or connected twice.
+///
+/// What it is made of is up to whoever admits peers. It is never printed, since it may be a name or stem from a secret.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Principal(Arc<[u8]>);
+
+impl Principal {
+    /// The principal that these bytes stand for. Different kinds of principals have to differ in them.
+    pub fn new(identity: &[u8]) -> Self {
+        Self(identity.into())
+    }
+}
+
+impl fmt::Debug for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Principal").finish_non_exhaustive()
+    }
+}
+
+/// Who holds a path at which `told` are announced: the principal that has been there longest.
+pub(super) fn holder<'a>(told: impl Iterator<Item = &'a Arc<Told>>) -> Option<&'a Principal> {
+    let owned = told.filter_map(|told| Some((told.claimed, told.principal.as_ref()?)));
+    owned.min_by_key(|(claimed, _)| *claimed).map(|(_, principal)| principal)
+}
+
+/// Whether what was announced by `principal` counts where `holder` holds the path.
+pub(super) fn counts(principal: Option<&Principal>, holder: Option<&Principal>) -> bool {
+    principal.is_none() || principal == holder
+}
+
+/// The best of `told`, which are all at one path, that the peer may see.
+pub(super) fn best<'a>(told: &[&'a Arc<Told>], to: &Horizon) -> Option<&'a Arc<Told>> {
+    let holder = holder(told.iter().copied());
+    let seen = told.iter().copied().filter(|told| told.is_visible(to) && counts(told.principal.as_ref(), holder));
+    seen.min_by_key(|told| told.rank)
+}
