@@ -2,8 +2,8 @@
 
 mod auth;
 mod http;
-#[allow(dead_code, reason = "`table` uses the rest")]
 mod names;
+#[allow(dead_code, reason = "`table` uses the rest")]
 mod peer;
 mod process;
 mod rights;
