@@ -82,7 +82,7 @@ impl Peer {
                 version >= Version::Lite05 || options.url.is_plain() && !shown,
                 "over raw QUIC, {version} cannot say which path is meant; use https://, or --protocol moq-lite-05"
             );
-            session.set_request_target(url[url::Position::BeforePath..url::Position::AfterQuery].to_owned());
+            session.set_request_target(moq_native::request_target(&url).to_owned());
         }
 
         let (version, closer, hop) = (session.version(), session.closer(), random_hop());

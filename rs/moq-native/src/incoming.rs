@@ -200,7 +200,7 @@ pub(crate) async fn over_quic(newcomer: quinn::Incoming, protocols: &[String], d
     Ok(Incoming {
         peer,
         authority: Some(request.url.authority().to_owned()),
-        target: Some(target(&request.url)),
+        target: Some(request_target(&request.url).to_owned()),
         // The client's order decides.
         protocol: request.protocols.iter().find(|offered| protocols.contains(offered)).cloned(),
         deadline,
@@ -232,6 +232,7 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-fn target(url: &url::Url) -> String {
-    url[url::Position::BeforePath..url::Position::AfterQuery].to_owned()
+/// Path and query of a URL, as a request carries them.
+pub fn request_target(url: &url::Url) -> &str {
+    &url[url::Position::BeforePath..url::Position::AfterQuery]
 }

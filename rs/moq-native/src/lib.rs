@@ -20,7 +20,7 @@ pub use self::{
     client::{Client, ClientError, ConnectError, PinError},
     connection::{AnyConnection, AnyRecvStream, AnySendStream},
     counters::Counters,
-    incoming::{HandshakeError, Incoming, Transport},
+    incoming::{HandshakeError, Incoming, Transport, request_target},
     options::{ClientConfig, QuicConfig, ServerConfig},
     server::{BindError, Server, TlsError},
 };

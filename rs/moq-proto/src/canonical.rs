@@ -33,7 +33,7 @@ fn decode(segment: &str) -> Result<String, PathError> {
             continue;
         }
         let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16)).ok_or(PathError::BadEscape);
-        let value = digit()? << 4 | digit()?;
+        let value = digit()? * 16 + digit()?;
         decoded.push(value as u8);
     }
     String::from_utf8(decoded).map_err(|_| PathError::Utf8)

@@ -94,7 +94,7 @@ async fn admit_quic(hub: Hub, incoming: Incoming) -> Result<Admitted, TurnedAway
         let (peer, transport) = (incoming.peer_addr(), incoming.transport());
         return admit_by_setup(hub, incoming.accept().await?, peer, transport).await;
     };
-    match authorize(&hub, target, incoming.peer_addr(), incoming.transport()).await {
+    match authorize(&hub.auth, target, incoming.peer_addr(), incoming.transport()).await {
         Ok(admission) => {
             let session = Session::accept(incoming.accept().await?, &hub.versions).await?;
             Ok((session, admission))
@@ -122,7 +122,7 @@ async fn admit_by_setup(
 ) -> Result<Admitted, TurnedAway> {
     let mut session = Session::accept(connection, &hub.versions).await?;
     let target = session.request_target().await?.unwrap_or_default();
-    match authorize(&hub, &target, peer, transport).await {
+    match authorize(&hub.auth, &target, peer, transport).await {
         Ok(admission) => Ok((session, admission)),
         Err(refused) => {
             session.closer().close(close::session::UNAUTHORIZED, refused.told());
@@ -131,9 +131,10 @@ async fn admit_by_setup(
     }
 }
 
-async fn authorize(hub: &Hub, target: &str, peer: SocketAddr, transport: Transport) -> Result<Admission, Refused> {
+/// The verdict over a request that came without headers.
+pub(crate) async fn authorize(auth: &Auth, target: &str, peer: SocketAddr, transport: Transport) -> Result<Admission, Refused> {
     let request = Request { target, authorization: &[], wish: Wish::Either, peer, transport: Some(transport) };
-    hub.auth.authorize(&request).await
+    auth.authorize(&request).await
 }
 
 async fn serve(

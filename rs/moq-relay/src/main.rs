@@ -5,6 +5,8 @@ mod cache;
 mod config;
 mod connection;
 mod doors;
+#[cfg(test)]
+mod entrances;
 mod listener;
 mod log;
 mod metrics;

@@ -3,17 +3,21 @@
 //! One range of keys that a relay is to trust, one honest token of each, and several hundred forgeries made with all that an
 //! attacker could have: the public halves, keys of his own, tokens he was given, and, where the fault is in what the token
 //! says, even a trusted signature. Every entrance of a relay is to be walked through with them; an entrance that refuses all
-//! and lets the honest ones in is sound. Feature `testing`.
+//! and lets the honest ones in is sound. Beside them are odd request targets, and the rules of paths and rights once more.
+//! Feature `testing`.
 
 mod claims;
 mod header;
 mod keys;
+pub mod reference;
 mod spelling;
+mod targets;
 
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 
+pub use self::targets::{Target, Targets};
 use crate::{Algorithm, Claims, Key, KeySet, base64url};
 
 /// A token and what is the matter with it.

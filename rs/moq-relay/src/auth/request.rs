@@ -56,14 +56,17 @@ impl Request<'_> {
     /// # Errors
     /// [`Refused::Path`] when the path cannot be one; [`Refused::TwoTokens`] when it is not clear which token is meant.
     pub(super) fn read(&self) -> Result<Asked, Refused> {
-        let (path, query) = self.target.split_once('?').unwrap_or((self.target, ""));
+        // Nobody should send a fragment. Readers of HTTP drop it before anybody here sees it, so it is dropped everywhere.
+        let target = self.target.split('#').next().unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let path = canonical(path)?;
         let mut token = address::token(query);
         for shown in self.authorization.iter().filter_map(|value| bearer(value)) {
             if token.replace(shown.clone()).is_some_and(|other| other != shown) {
                 return Err(Refused::TwoTokens);
             }
         }
-        Ok(Asked { path: canonical(path)?, token })
+        Ok(Asked { path, token })
     }
 }
 
@@ -103,6 +106,8 @@ mod tests {
             ("/room?jwt=", "room", None),
             ("?jwt=abc", "", Some("abc")),
             ("/room?jwt=one&x=y&jwt=two", "room", Some("two")),
+            ("/room#alice?jwt=abc", "room", None),
+            ("/room?jwt=abc#d", "room", Some("abc")),
         ];
         for (target, path, token) in rows {
             assert_eq!(read(target, &[]), Ok((path.into(), token.map(String::from))), "{target}");
