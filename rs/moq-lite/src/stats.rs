@@ -29,6 +29,10 @@ pub struct Counters {
     /// Subscriptions answered, and asked of publishers.
     pub subscribes: AtomicU64,
     pub upstream_subscribes: AtomicU64,
+    /// Tracks that lost their source and were handed over to another of the same publisher.
+    pub handovers: AtomicU64,
+    /// Groups that were cut off in the middle and continued by another source or subscription.
+    pub continued_groups: AtomicU64,
 }
 
 impl Stats {

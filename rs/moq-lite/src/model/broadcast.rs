@@ -3,6 +3,7 @@
 //! Whoever asks for a track that is not there waits until its publisher makes or rejects it; equal requests are one. What
 //! the publisher does not answer, it may still make later. Spec: moq-lite-06, "Broadcast".
 
+mod heir;
 mod lookup;
 
 use std::{
@@ -19,7 +20,11 @@ use std::{
 
 use moq_proto::{CloseCode, close};
 
-pub use self::lookup::{Lookup, LookupError};
+use self::heir::Inheritance;
+pub use self::{
+    heir::Heir,
+    lookup::{Lookup, LookupError},
+};
 use super::{
     cache::Account,
     lock::Lock,
@@ -68,6 +73,7 @@ struct Shared {
     consumers: AtomicUsize,
     state: Arc<Watch<State>>,
     closed: Arc<Watch<Option<CloseCode>>>,
+    inheritance: Arc<Watch<Inheritance>>,
 }
 
 impl fmt::Debug for Shared {
@@ -150,7 +156,8 @@ impl Producer {
         let state = Arc::new(Watch::new(State { tracks, questions, closed: None }));
         let waiter = Lock::new(Waiter::new(state.clone()));
         let (consumers, closed) = (AtomicUsize::new(0), Arc::new(Watch::new(None)));
-        let shared = Shared { id: Id::next(), account, consumers, state, closed };
+        let inheritance = Arc::new(Watch::new(Inheritance::default()));
+        let shared = Shared { id: Id::next(), account, consumers, state, closed, inheritance };
         Self { shared: Arc::new(shared), waiter }
     }
 

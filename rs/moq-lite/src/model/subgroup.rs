@@ -4,6 +4,7 @@
 //! anything is kept. A moq-lite group has exactly one subgroup; those of moq-transport may have several.
 //! Spec: moq-lite-05, "FRAME"; moq-lite-04 and older, whose frames carry no time and are stamped on arrival.
 
+mod repeat;
 mod scan;
 
 use std::{
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use moq_proto::{CloseCode, DecodeError, Framing, Timescale, Timestamp, close};
 use smallvec::SmallVec;
 
+pub use self::repeat::{Differs, Repeat};
 use self::scan::{Found, Scanner};
 use super::{
     bell::Tower,
@@ -237,6 +239,15 @@ impl Producer {
 
     pub(crate) fn subgroup(&self) -> &Arc<Subgroup> {
         &self.subgroup
+    }
+
+    pub fn info(&self) -> &Info {
+        &self.subgroup.info
+    }
+
+    /// Compares another source's stream with what was appended so far.
+    pub fn repeat(&self) -> Repeat {
+        Repeat::new(self.subgroup.log.clone())
     }
 
     /// Appends what has arrived, cut anywhere: heads and payloads alike may begin in one burst and end in another. Readers

@@ -4,6 +4,8 @@
 //! allows, and the budget has room. It never waits and knows no time but what it is told. There is one for each path and
 //! first hop: a publisher that was restarted makes a new one. Spec: moq-lite-05, "Track" and "SUBSCRIBE".
 
+mod aside;
+mod consumer;
 mod edge;
 mod fetch;
 mod groups;
@@ -27,6 +29,8 @@ use bytes::Bytes;
 use moq_proto::{CloseCode, Timescale, Timestamp, close};
 
 pub use self::{
+    aside::ASIDE_MAX,
+    consumer::Consumer,
     edge::Edge,
     fetch::{FETCHES_MAX, Fetch, FetchError, Fetcher, Wanted},
     groups::{FETCHED_MAX, GROUPS_MAX},
@@ -34,6 +38,7 @@ pub use self::{
     subscription::Subscription,
 };
 use self::{
+    aside::Aside,
     fetch::Fetches,
     groups::{Groups, Keeping},
     readers::Readers,
@@ -42,7 +47,7 @@ use super::{
     bell::{Bell, Ringer, Token},
     cache::Account,
     clock::Clock,
-    demand::{Ask, Demand},
+    demand::Demand,
     group::{self, Group},
     lock::Lock,
     subgroup::Feed,
@@ -108,6 +113,8 @@ struct Shared {
     has_end: AtomicBool,
     readers: Arc<Watch<Readers>>,
     fetches: Arc<Watch<Fetches>>,
+    /// What lost its source in the middle.
+    aside: Lock<Aside>,
     producers: AtomicUsize,
 }
 
@@ -127,7 +134,8 @@ impl Shared {
         if datagram {
             group.note_datagram();
         }
-        groups.insert(group.clone());
+        // Dropped once the lock is free.
+        let _replaced = groups.insert(group.clone());
         self.settle(groups, &group)?;
         self.feed.tower.ring();
         Ok(group)
@@ -142,7 +150,7 @@ impl Shared {
         }
         // It has no place in the order of arrival, which counts from 1.
         let group = Group::new(sequence, 0, self.feed.clone(), &self.account);
-        groups.insert_fetched(group.clone());
+        let _replaced = groups.insert_fetched(group.clone());
         self.settle(groups, &group)?;
         Ok(group)
     }
@@ -193,6 +201,7 @@ impl Shared {
         if let Some(code) = aborted {
             Fetches::refuse(&self.fetches, code);
         }
+        Aside::end(self);
     }
 
     fn attach(&self, ringer: &Ringer, token: Token) -> Bell {
@@ -228,6 +237,7 @@ impl Producer {
             has_end: AtomicBool::new(false),
             readers,
             fetches: Arc::new(Watch::new(Fetches::default())),
+            aside: Lock::default(),
             producers: AtomicUsize::new(1),
         });
         Self { shared, waiter }
@@ -361,121 +371,6 @@ impl Drop for Producer {
         if self.shared.producers.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.abort(close::stream::CANCELLED);
         }
-    }
-}
-
-/// Sees a track. Clones are the same; only a [`Subscription`] asks for anything.
-#[derive(Clone, Debug)]
-pub struct Consumer {
-    shared: Arc<Shared>,
-}
-
-impl Consumer {
-    pub fn id(&self) -> Id {
-        self.shared.id
-    }
-
-    pub fn name(&self) -> &str {
-        &self.shared.name
-    }
-
-    pub fn info(&self) -> &Info {
-        &self.shared.info
-    }
-
-    /// Asks for groups, for as long as the subscription lives.
-    pub fn subscribe(&self, ask: Ask) -> Subscription {
-        Subscription::new(self.clone(), ask)
-    }
-
-    /// Hangs up a bell that rings `ringer` under the name `token` whenever something happens to the track: bytes, a new
-    /// group, an end, an eviction.
-    pub fn attach(&self, ringer: &Ringer, token: Token) -> Bell {
-        self.shared.attach(ringer, token)
-    }
-
-    /// How many groups have arrived: the newest place in the order of arrival.
-    pub fn arrived(&self) -> u64 {
-        self.shared.groups.lock().arrived()
-    }
-
-    /// Appends the groups that arrived after `seen`, in that order, as far as they are kept, and returns what is to be
-    /// `seen` next time. One lock for all viewers of a shard.
-    pub fn arrivals_since(&self, seen: u64, into: &mut Vec<group::Consumer>) -> u64 {
-        let groups = self.shared.groups.lock();
-        if groups.arrived() > seen {
-            into.extend(groups.arrivals_since(seen).map(|group| group::Consumer::new(group.clone())));
-        }
-        groups.arrived()
-    }
-
-    /// The groups that are kept, by sequence.
-    pub fn cached(&self) -> Vec<group::Consumer> {
-        let groups = self.shared.groups.lock();
-        let kept = groups.by_sequence().filter(|group| !group.is_evicted());
-        kept.map(|group| group::Consumer::new(group.clone())).collect()
-    }
-
-    /// The live edge: the group with the highest sequence.
-    pub fn latest(&self) -> Option<group::Consumer> {
-        self.shared.groups.lock().latest().map(|group| group::Consumer::new(group.clone()))
-    }
-
-    /// Sequence of the live edge.
-    pub fn latest_sequence(&self) -> Option<u64> {
-        self.shared.groups.lock().latest().map(|group| group.sequence())
-    }
-
-    /// The group with this sequence, if it is kept.
-    pub fn group(&self, sequence: u64) -> Option<group::Consumer> {
-        let groups = self.shared.groups.lock();
-        groups.get(sequence).filter(|group| !group.is_evicted()).map(|group| group::Consumer::new(group.clone()))
-    }
-
-    /// The group with this sequence, fetched from the track's source when it is not kept. The result is a future; it can be
-    /// polled as well. The group may still be arriving.
-    ///
-    /// # Errors
-    /// With NOT_FOUND when it is not kept and the source cannot fetch, or does not have it; with the code the source refused
-    /// it with, or the track was aborted with; with NO_CAPACITY when [`FETCHES_MAX`] others are being fetched.
-    ///
-    /// # Cancel safety
-    /// Dropping it withdraws the request, if nobody else waits for it and the source has not seen it.
-    pub fn fetch(&self, sequence: u64) -> Fetch {
-        Fetch::new(&self.shared, sequence)
-    }
-
-    /// How far the track's groups lie behind its live edge.
-    pub fn edge(&self) -> Edge {
-        Edge::new(self.shared.clone())
-    }
-
-    /// How the track ended: no group at or above this sequence will exist, or it was aborted. `None`: it goes on. Groups
-    /// below the end may still arrive.
-    pub fn ended(&self) -> Option<Result<u64, CloseCode>> {
-        if !self.shared.has_end.load(Ordering::Acquire) {
-            return None;
-        }
-        let groups = self.shared.groups.lock();
-        groups.aborted().map(Err).or(groups.end().map(Ok))
-    }
-
-    /// [`Producer::abort`], for the broadcast that ends with all its tracks.
-    pub(super) fn abort(&self, code: CloseCode) {
-        self.shared.abort(code);
-    }
-
-    /// [`Producer::tend`], for the broadcast, which keeps tracks that nobody produces any more.
-    pub(super) fn tend(&self, now: Instant) -> bool {
-        let elapsed = self.shared.feed.clock.tell(now);
-        self.shared.prune();
-        let is_busy = !self.shared.fetches.lock().is_empty();
-        readers::tend(&self.shared.readers, is_busy, elapsed, self.shared.linger)
-    }
-
-    /// Whether the track has been unused for as long as it lingers.
-    pub(super) fn is_unused(&self) -> bool {
-        self.shared.readers.lock().is_unused()
     }
 }
 

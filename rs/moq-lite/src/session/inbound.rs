@@ -1,31 +1,43 @@
 //! Inbound: a peer's group streams, into the model.
+//!
+//! A group belongs to the subscription it came for rather than to its stream: when the subscription fails, what is under way
+//! is set aside at once, before anybody else is asked for the rest. A stream that brings again what is held of a group is
+//! compared with it, and continues it. Spec: moq-lite-06, "GROUP" and "Relay".
 
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     future::poll_fn,
     rc::Rc,
+    time::Duration,
 };
 
 use bytes::Bytes;
-use moq_proto::{CloseCode, VarInt, close};
-use tokio::sync::watch;
+use moq_proto::{CloseCode, VarInt, close, lite::message::GroupHeader};
+use slab::Slab;
+use tokio::{sync::watch, time::sleep};
+use tracing::debug;
 
 use super::{
     Error,
     clock::now,
     error::Failure,
+    held::{Held, Source},
     shared::{Shared, in_time},
     stream::Receiver,
 };
 use crate::{
     model::{
-        subgroup::{self, AppendError},
+        subgroup::{self, AppendError, Repeat},
         track,
     },
     stats::count,
     transport::{Connection, RecvStream, StreamError},
 };
+
+/// How long a group that its publisher reset is left open where another source has it too: a publisher that breaks down resets
+/// its groups and its subscriptions, and which of them is heard of first is chance.
+const RESET_WAIT: Duration = Duration::from_millis(500);
 
 /// What we ask of the peer: which track a subscribe id stands for.
 #[derive(Default)]
@@ -36,27 +48,31 @@ pub(super) struct Subscriptions {
 
 struct Feed {
     track: track::Producer,
+    source: Rc<Source>,
     groups: Rc<Cell<u64>>,
+    arriving: Rc<Arriving>,
     /// Dropped with the feed, which those who read its groups notice.
     open: watch::Sender<()>,
 }
 
 impl Subscriptions {
     /// Makes an id known, before its SUBSCRIBE leaves: groups can arrive first.
-    pub(super) fn register(&self, track: track::Producer) -> Registered {
+    pub(super) fn register<C: Connection>(&self, held: &Held<C>) -> Registered {
         let id = self.next.replace(self.next.get() + 1);
-        let groups = Rc::new(Cell::new(0));
-        self.feeds.borrow_mut().insert(id, Feed { track, groups: groups.clone(), open: watch::Sender::new(()) });
-        Registered { id, groups, feeds: self.feeds.clone() }
+        let (groups, track) = (Rc::new(Cell::new(0)), held.track.clone());
+        let (source, arriving, open) = (held.source.clone(), Rc::default(), watch::Sender::new(()));
+        self.feeds.borrow_mut().insert(id, Feed { track, source, groups: groups.clone(), arriving, open });
+        Registered { id, groups, feeds: self.feeds.clone(), unwanted: false }
     }
 }
 
-/// One subscribe id in use. Dropping it closes it: later groups are not wanted, nor is the rest of those that are open. Whoever
-/// asks anew gets them from their first frame.
+/// One subscribe id in use. Dropping it closes it, as is due when its subscription fails: later groups are not wanted, and
+/// those that are open are set aside.
 pub(super) struct Registered {
     id: u64,
     groups: Rc<Cell<u64>>,
     feeds: Rc<RefCell<HashMap<u64, Feed>>>,
+    unwanted: bool,
 }
 
 impl Registered {
@@ -64,15 +80,71 @@ impl Registered {
         VarInt::saturating(self.id)
     }
 
-    /// Groups that have arrived for this id.
+    /// Groups that have brought something new for this id.
     pub(super) fn groups(&self) -> u64 {
         self.groups.get()
+    }
+
+    /// Closes the id because nobody wants more, nor the rest of the groups that are open. Whoever asks anew gets those from
+    /// their first frame.
+    pub(super) fn close(mut self) {
+        self.unwanted = true;
     }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.feeds.borrow_mut().remove(&self.id);
+        let Some(Feed { track, arriving, .. }) = self.feeds.borrow_mut().remove(&self.id) else { return };
+        for (sequence, subgroup) in arriving.take_all() {
+            match self.unwanted {
+                true => subgroup.abort(close::stream::CANCELLED),
+                false => track.set_aside(sequence, subgroup),
+            }
+        }
+    }
+}
+
+/// The groups of a subscription whose streams are open. Tasks of one session fill them, one burst at a time.
+#[derive(Default)]
+struct Arriving {
+    groups: RefCell<Slab<(u64, subgroup::Producer)>>,
+}
+
+impl Arriving {
+    /// A place for a group whose stream has begun.
+    fn add(self: &Rc<Self>, sequence: u64, subgroup: subgroup::Producer) -> Slot {
+        let at = self.groups.borrow_mut().insert((sequence, subgroup));
+        Slot { at, arriving: self.clone() }
+    }
+
+    /// Empties all places; none is added afterwards, since the id is closed.
+    fn take_all(&self) -> impl Iterator<Item = (u64, subgroup::Producer)> {
+        self.groups.take().into_iter().map(|(_, group)| group)
+    }
+}
+
+/// The place of one open group. What is left in it when its stream's task is dropped stays for its subscription to deal with.
+struct Slot {
+    at: usize,
+    arriving: Rc<Arriving>,
+}
+
+impl Slot {
+    fn append(&self, burst: impl Iterator<Item = Bytes>) -> Result<(), AppendError> {
+        let mut groups = self.arriving.groups.borrow_mut();
+        let (_, subgroup) = groups.get_mut(self.at).ok_or(AppendError::Ended)?;
+        subgroup.append(burst, now())
+    }
+
+    /// Empties it. `None`: the subscription ended meanwhile.
+    fn take(&self) -> Option<subgroup::Producer> {
+        self.arriving.groups.borrow_mut().try_remove(self.at).map(|(_, subgroup)| subgroup)
+    }
+
+    fn abort(&self, code: CloseCode) {
+        if let Some(subgroup) = self.take() {
+            subgroup.abort(code);
+        }
     }
 }
 
@@ -92,6 +164,37 @@ pub(super) async fn datagrams<C: Connection>(shared: Rc<Shared<C>>) -> Result<()
     }
 }
 
+/// A group that a stream brings.
+struct Arrival {
+    slot: Slot,
+    /// What has to come again first, where the group is continued.
+    repeat: Option<Repeat>,
+    source: Rc<Source>,
+    groups: Rc<Cell<u64>>,
+    open: watch::Receiver<()>,
+}
+
+/// Finds the group that a stream brings, or makes it. `None`: unsubscribed meanwhile, never asked for, or here already.
+fn arrival<C: Connection>(shared: &Shared<C>, header: &GroupHeader) -> Option<Arrival> {
+    let feeds = shared.subscriptions.feeds.borrow();
+    let feed = feeds.get(&header.subscribe.get())?;
+    let sequence = header.sequence.get();
+    let info = subgroup::Info { id: 0, framing: shared.dialect.framing, first_object: header.frame_start.get() };
+    let (subgroup, repeat) = match feed.track.take_up(sequence, &info) {
+        Some(subgroup) => {
+            let repeat = subgroup.repeat();
+            (subgroup, Some(repeat))
+        }
+        None => {
+            let subgroup = feed.track.create_group(sequence).ok()?.subgroup(info).ok()?;
+            feed.groups.set(feed.groups.get() + 1);
+            (subgroup, None)
+        }
+    };
+    let slot = feed.arriving.add(sequence, subgroup);
+    Some(Arrival { slot, repeat, source: feed.source.clone(), groups: feed.groups.clone(), open: feed.open.subscribe() })
+}
+
 /// Serves one group stream, past its type. On failure the stream comes back, to be stopped.
 pub(super) async fn group<C: Connection>(
     shared: &Shared<C>,
@@ -101,65 +204,133 @@ pub(super) async fn group<C: Connection>(
         Ok(header) => header,
         Err(failure) => return Err((receiver, failure)),
     };
-    let created = {
-        let feeds = shared.subscriptions.feeds.borrow();
-        feeds.get(&header.subscribe.get()).and_then(|feed| {
-            let group = feed.track.create_group(header.sequence.get()).ok()?;
-            feed.groups.set(feed.groups.get() + 1);
-            Some((group, feed.open.subscribe()))
-        })
-    };
-    // Unsubscribed meanwhile, never asked for, or here already: not wanted.
-    let Some((mut group, mut open)) = created else {
+    let Some(mut arrival) = arrival(shared, &header) else {
         return Err((receiver, Failure::Ended(close::stream::CANCELLED)));
     };
-    let counters = shared.stats.counters();
-    count(&counters.received_groups, 1);
-    let info = subgroup::Info { id: 0, framing: shared.dialect.framing, first_object: header.frame_start.get() };
-    let Ok(subgroup) = group.subgroup(info) else {
-        return Err((receiver, Failure::Ended(close::stream::CANCELLED)));
-    };
+    count(&shared.stats.counters().received_groups, 1);
     let (stream, early) = receiver.into_parts();
+    let mut open = arrival.open.clone();
     // How a group ends is told to its readers; nobody else needs to hear.
-    let early = if early.is_empty() { Vec::new() } else { vec![early] };
     tokio::select! {
         biased;
-        () = receive(stream, early, subgroup, |bytes| count(&counters.received_bytes, bytes)) => {}
         _ = open.changed() => {}
+        () = fill(shared, stream, early, &mut arrival) => {}
     }
     Ok(())
 }
 
-/// Reads one group stream into the model until the publisher finishes it. `burst`: what was read of it already.
-pub(super) async fn receive(
-    mut stream: impl RecvStream,
-    mut burst: Vec<Bytes>,
-    mut subgroup: subgroup::Producer,
-    counted: impl Fn(u64),
-) {
-    loop {
-        counted(burst.iter().map(|chunk| chunk.len() as u64).sum());
-        // Bounds checked, bytes kept, budget charged, bell rung.
-        if let Err(error) = subgroup.append(burst.drain(..), now()) {
-            let code = refusal(&error);
-            stream.stop(code.get());
-            return subgroup.abort(code);
+/// Reads a stream into its group, however it ends.
+async fn fill<C: Connection>(shared: &Shared<C>, mut stream: C::RecvStream, early: Bytes, arrival: &mut Arrival) {
+    let counters = shared.stats.counters();
+    let received = |bytes| count(&counters.received_bytes, bytes);
+    let mut burst = if early.is_empty() { Vec::new() } else { vec![early] };
+    let mut cut = None;
+    if let Some(repeat) = &mut arrival.repeat {
+        cut = catch_up(&mut stream, &mut burst, repeat, received).await.err();
+        if cut.is_none() {
+            count(&counters.continued_groups, 1);
+            arrival.groups.set(arrival.groups.get() + 1);
         }
-        match poll_fn(|cx| stream.poll_read(cx, &mut burst)).await {
-            Ok(true) => {}
-            // A stream that ends inside a frame is a group that failed; the model says so to its readers.
-            Ok(false) => return drop(subgroup.finish()),
-            Err(error) => return subgroup.abort(ending(&error)),
+    }
+    let slot = &arrival.slot;
+    let cut = match cut {
+        Some(cut) => Err(cut),
+        None => receive(stream, burst, |burst| slot.append(burst), received).await,
+    };
+    match cut {
+        // A stream that ends inside a frame is a group that failed; the model says so to its readers.
+        Ok(()) => drop(slot.take().map(subgroup::Producer::finish)),
+        // Its session ends with it.
+        Err(Cut::Lost) => {}
+        Err(Cut::Reset(code)) => {
+            if arrival.source.has_alternative(shared) {
+                sleep(RESET_WAIT).await;
+            }
+            slot.abort(code);
+        }
+        Err(Cut::Refused(code)) => slot.abort(code),
+    }
+}
+
+/// Why a group stops in the middle.
+pub(super) enum Cut {
+    /// Its stream was reset.
+    Reset(CloseCode),
+    /// Its connection is gone.
+    Lost,
+    /// The stream brings what cannot be kept.
+    Refused(CloseCode),
+}
+
+impl Cut {
+    /// What the readers of a group hear that nobody can continue.
+    pub(super) fn code(&self) -> CloseCode {
+        match self {
+            Self::Reset(code) | Self::Refused(code) => *code,
+            Self::Lost => close::stream::SESSION_CLOSED,
         }
     }
 }
 
-/// What the readers of a group hear when its stream fails.
-fn ending(error: &StreamError) -> CloseCode {
-    match error {
-        StreamError::Reset(code) => CloseCode::new(*code),
-        StreamError::Connection(_) => close::stream::SESSION_CLOSED,
-        _ => close::stream::CANCELLED,
+impl From<StreamError> for Cut {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Reset(code) => Self::Reset(CloseCode::new(code)),
+            StreamError::Connection(_) => Self::Lost,
+            _ => Self::Reset(close::stream::CANCELLED),
+        }
+    }
+}
+
+/// Reads what is held of a group already, and leaves in `burst` what follows it.
+async fn catch_up(
+    stream: &mut impl RecvStream,
+    burst: &mut Vec<Bytes>,
+    repeat: &mut Repeat,
+    counted: impl Fn(u64),
+) -> Result<(), Cut> {
+    let differs = || Cut::Refused(close::stream::SESSION_CLOSED);
+    loop {
+        let before = size(burst);
+        let compared = repeat.skip(burst);
+        counted(before - size(burst));
+        if let Err(error) = compared {
+            debug!(%error, "a group cannot be continued");
+            stream.stop(close::stream::CANCELLED.get());
+            return Err(differs());
+        }
+        if repeat.is_over() {
+            return Ok(());
+        }
+        if !poll_fn(|cx| stream.poll_read(cx, burst)).await? {
+            debug!("a group that is continued ends before what is held of it");
+            return Err(differs());
+        }
+    }
+}
+
+fn size(burst: &[Bytes]) -> u64 {
+    burst.iter().map(|chunk| chunk.len() as u64).sum()
+}
+
+/// Reads one group stream to its end. `burst`: what was read of it already. `append`: where it goes.
+pub(super) async fn receive(
+    mut stream: impl RecvStream,
+    mut burst: Vec<Bytes>,
+    mut append: impl FnMut(std::vec::Drain<'_, Bytes>) -> Result<(), AppendError>,
+    counted: impl Fn(u64),
+) -> Result<(), Cut> {
+    loop {
+        counted(size(&burst));
+        // Bounds checked, bytes kept, budget charged, bell rung.
+        if let Err(error) = append(burst.drain(..)) {
+            let code = refusal(&error);
+            stream.stop(code.get());
+            return Err(Cut::Refused(code));
+        }
+        if !poll_fn(|cx| stream.poll_read(cx, &mut burst)).await? {
+            return Ok(());
+        }
     }
 }
 

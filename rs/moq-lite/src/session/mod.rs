@@ -9,6 +9,7 @@ mod error;
 pub mod fanout;
 mod fetched;
 mod handshake;
+mod held;
 mod inbound;
 mod lite;
 mod order;

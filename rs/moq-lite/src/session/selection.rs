@@ -120,10 +120,11 @@ impl Selection {
             self.want(latest);
             return;
         }
-        for group in self.track.cached() {
-            if self.floor.is_some_and(|floor| group.sequence() >= floor) {
-                self.want(group);
-            }
+        let range = self.floor.unwrap_or(0)..=self.wish.end.unwrap_or(u64::MAX);
+        // Of more than can wait, the oldest would be let go again.
+        let fresh = self.track.newest_within(range, WAITING_MAX, |sequence| !self.served.contains(sequence));
+        for group in fresh {
+            self.want(group);
         }
     }
 

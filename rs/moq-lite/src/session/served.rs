@@ -13,12 +13,17 @@ pub(super) struct Served {
 }
 
 impl Served {
+    pub(super) fn contains(&self, sequence: u64) -> bool {
+        let at = self.runs.partition_point(|&(first, _)| first <= sequence);
+        at > 0 && self.runs[at - 1].1 >= sequence
+    }
+
     /// Adds `sequence`; `false` when it was there already.
     pub(super) fn insert(&mut self, sequence: u64) -> bool {
-        let at = self.runs.partition_point(|&(first, _)| first <= sequence);
-        if at > 0 && self.runs[at - 1].1 >= sequence {
+        if self.contains(sequence) {
             return false;
         }
+        let at = self.runs.partition_point(|&(first, _)| first <= sequence);
         let joins_left = at > 0 && self.runs[at - 1].1 + 1 == sequence;
         let joins_right = at < self.runs.len() && self.runs[at].0 - 1 == sequence;
         match (joins_left, joins_right) {
@@ -53,6 +58,7 @@ mod tests {
         fn it_is_a_set(sequences in prop::collection::vec(0u64..100, 0..200)) {
             let (mut served, mut model) = (Served::default(), BTreeSet::new());
             for sequence in sequences {
+                prop_assert_eq!(served.contains(sequence), model.contains(&sequence));
                 prop_assert_eq!(served.insert(sequence), model.insert(sequence));
             }
         }

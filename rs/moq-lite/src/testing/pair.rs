@@ -84,6 +84,11 @@ impl Relay {
 
     /// As [`join`](Self::join), over a transport made to order.
     pub async fn join_over(&self, version: Version, options: memory::Options) -> Peer {
+        self.join_as(version, options, random_hop()).await
+    }
+
+    /// As [`join_over`](Self::join_over), under a name of its own: peers of one name publish the same.
+    pub async fn join_as(&self, version: Version, options: memory::Options, hop: HopId) -> Peer {
         let (there, here) = memory::connect(options);
         let serve = async {
             let session = Session::accept(here, &[version]).await.expect("a version in common");
@@ -102,7 +107,6 @@ impl Relay {
             });
             self.tasks.borrow_mut().push(task);
         };
-        let hop = random_hop();
         let (peer, ()) = tokio::join!(Peer::start(Side::Client, there, version, hop), serve);
         peer
     }

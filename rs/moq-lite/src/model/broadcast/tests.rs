@@ -199,3 +199,51 @@ async fn tracks_that_nobody_reads_are_forgotten_in_time() {
     assert!(viewer.track("read").now_or_never().is_some());
     assert!(viewer.track("unread").now_or_never().is_none(), "it is asked for anew");
 }
+
+// ---- heirs ----
+
+fn orphan(name: &str) -> track::Producer {
+    track::Producer::new(name, track::Info::default(), &Budget::new(1 << 30).account())
+}
+
+#[tokio::test]
+async fn a_track_is_handed_over_to_whoever_takes_them() {
+    let (publisher, viewer) = broadcast();
+    let track = viewer.hand_over(orphan("video")).unwrap_err();
+    let mut heir = publisher.heir();
+    let asked = viewer.track("video");
+    let id = track.consume().id();
+    viewer.hand_over(track).unwrap();
+    assert_eq!(asked.await.unwrap().id(), id, "whoever asked for one of its name has it");
+    assert_eq!(viewer.track("video").await.unwrap().id(), id);
+
+    let taken = heir.next().await;
+    assert_eq!(taken.consume().id(), id);
+    assert!(requested(&publisher).is_none(), "nothing is left to be asked for");
+
+    viewer.hand_over(orphan("audio")).unwrap();
+    assert_eq!(heir.resign().len(), 1, "what was not taken comes back");
+    assert!(viewer.hand_over(orphan("audio")).is_err());
+}
+
+#[tokio::test]
+async fn a_track_of_the_name_that_is_there_stays_the_one_to_be_found() {
+    let (publisher, viewer) = broadcast();
+    let heir = publisher.heir();
+    let own = publisher.create_track("video", track::Info::default()).unwrap();
+    let other = orphan("video");
+    viewer.hand_over(other).unwrap();
+    assert_eq!(viewer.track("video").await.unwrap().id(), own.consume().id());
+    assert_ne!(heir.next().await.consume().id(), own.consume().id(), "it is fed all the same");
+}
+
+#[test]
+fn so_many_tracks_wait_to_be_taken_over_and_no_more() {
+    let (publisher, viewer) = broadcast();
+    let _heir = publisher.heir();
+    for _ in 0..TRACKS_MAX {
+        viewer.hand_over(orphan("video")).unwrap();
+    }
+    assert!(viewer.hand_over(orphan("video")).is_err());
+    drop(publisher);
+}

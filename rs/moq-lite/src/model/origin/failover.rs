@@ -1,31 +1,137 @@
 //! From one source of a broadcast to the next.
 //!
-//! Finds who else has what a source had. Continuing a track there is up to whoever serves it: only the same publisher's
-//! groups continue each other.
+//! Finds who else has what a source had, and hands its tracks over: only the same publisher's groups continue each other. An
+//! origin that is told to keeps the tracks for which there is nobody, until their publisher is announced again; otherwise
+//! they end with their source. How a track goes on is up to whoever serves it. Spec: moq-lite-06, "Hops" and "Relay".
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use moq_proto::{HopId, Path};
+use moq_proto::{HopId, Path, close};
 
-use super::{Producer, holder::counts, places::Source};
-use crate::model::broadcast;
+use super::{Origin, Principal, Producer, Shared, holder::counts, places::Source};
+use crate::model::{broadcast, track};
+
+/// Most tracks kept without a source, of all broadcasts together. A client watches a few dozen.
+pub const ORPHANS_MAX: usize = 1024;
+
+/// The tracks that wait for their publisher.
+#[derive(Debug, Default)]
+pub(super) struct Orphans {
+    /// How long each waits. Zero: none does.
+    grace: Duration,
+    waiting: Vec<Orphan>,
+}
+
+#[derive(Debug)]
+struct Orphan {
+    path: Path,
+    publisher: HopId,
+    /// On whose behalf its last source was announced.
+    principal: Option<Principal>,
+    track: track::Producer,
+    /// `None` until the time is told.
+    since: Option<Instant>,
+}
+
+impl Origin {
+    /// Keeps tracks that have lost their only source for `grace`, in case their publisher is announced again. Their readers
+    /// notice nothing but the pause. Zero, the default, ends them with their source; no time passes but by [`tend`](Self::tend).
+    pub fn keep_orphans(&self, grace: Duration) {
+        self.shared.orphans.lock().grace = grace;
+    }
+
+    /// Tells the tracks without a source the time, to be called about once a second. Those that have waited long enough are
+    /// aborted with SESSION_CLOSED.
+    pub fn tend(&self, now: Instant) {
+        let tracks: Vec<_> = self.shared.orphans.lock().waiting.iter().map(|orphan| orphan.track.consume()).collect();
+        let unused: Vec<_> = tracks.into_iter().filter(|track| track.tend(now)).map(|track| track.id()).collect();
+        let mut orphans = self.shared.orphans.lock();
+        let grace = orphans.grace;
+        let is_over = |orphan: &mut Orphan| {
+            let since = *orphan.since.get_or_insert(now);
+            now.saturating_duration_since(since) >= grace || unused.contains(&orphan.track.consume().id())
+        };
+        let over: Vec<_> = orphans.waiting.extract_if(.., is_over).collect();
+        // Tended and aborted outside of the lock, since both ring.
+        drop(orphans);
+        over.into_iter().for_each(|orphan| orphan.track.abort(close::stream::SESSION_CLOSED));
+    }
+}
 
 impl Producer {
     /// Other ways to the broadcast that `publisher` announced at exactly this path, best first: whatever has the same first
-    /// hop, has not ended, and leads neither to nor through the peer of this producer. A hop is what its sender says it is, so
-    /// they are of the same principal as that peer, or trusted.
+    /// hop, is of the same principal as this producer's peer or trusted, has not ended, and leads neither to nor through that
+    /// peer.
     pub fn alternatives(&self, path: &Path, publisher: HopId) -> Vec<broadcast::Consumer> {
         let Some(path) = self.scope.resolve(path) else { return Vec::new() };
-        let sources: Vec<Arc<Source>> = {
+        self.others(&path, publisher).iter().map(|source| source.broadcast.clone()).collect()
+    }
+
+    fn others(&self, path: &Path, publisher: HopId) -> Vec<Arc<Source>> {
+        let mut sources: Vec<Arc<Source>> = {
             let places = self.shared.read();
             let place = places.tree.get(path.as_str()).into_iter();
             let visible = place.flat_map(|place| place.visible(&self.peer));
-            let same = |source: &&Arc<Source>| {
-                let told = &source.told;
-                told.route.publisher() == Some(publisher) && counts(told.principal.as_ref(), self.peer.principal.as_ref())
-            };
-            visible.filter(same).cloned().collect()
+            visible.filter(|source| continues(source, publisher, self.peer.principal.as_ref())).cloned().collect()
         };
-        sources.iter().filter(|source| source.is_alive()).map(|source| source.broadcast.clone()).collect()
+        sources.retain(|source| source.is_alive());
+        sources
+    }
+
+    /// Hands a track of what `publisher` announced at this path to the best of the [alternatives](Self::alternatives).
+    ///
+    /// # Errors
+    /// Gives the track back when there is none that takes it.
+    pub fn hand_over(&self, path: &Path, publisher: HopId, track: track::Producer) -> Result<(), track::Producer> {
+        let mut others = self.alternatives(path, publisher).into_iter();
+        others.try_fold(track, |track, other| other.hand_over(track).err().ok_or(())).map_or(Ok(()), Err)
+    }
+
+    /// Keeps a track whose only source is lost until its publisher is announced at this path again, for as long as the origin
+    /// [keeps](Origin::keep_orphans) such tracks.
+    ///
+    /// # Errors
+    /// Gives the track back when it keeps none, or [`ORPHANS_MAX`] wait already.
+    pub fn keep_orphan(&self, path: &Path, publisher: HopId, track: track::Producer) -> Result<(), track::Producer> {
+        let Some(path) = self.scope.resolve(path) else { return Err(track) };
+        {
+            let mut orphans = self.shared.orphans.lock();
+            if orphans.grace.is_zero() || orphans.waiting.len() >= ORPHANS_MAX {
+                return Err(track);
+            }
+            let principal = self.peer.principal.clone();
+            orphans.waiting.push(Orphan { path: path.clone(), publisher, principal, track, since: None });
+        }
+        // Somebody may have come between the search for others and now.
+        self.others(&path, publisher).iter().for_each(|source| self.shared.reunite(&path, source));
+        Ok(())
+    }
+}
+
+/// Whether a source has what `publisher` had on behalf of `principal`. A hop is what its sender says it is, so it counts only
+/// with the same principal, or one that is trusted.
+fn continues(source: &Source, publisher: HopId, principal: Option<&Principal>) -> bool {
+    let told = &source.told;
+    told.route.publisher() == Some(publisher) && counts(told.principal.as_ref(), principal)
+}
+
+impl Shared {
+    /// Hands a source that was announced at `path` the tracks which wait for its publisher.
+    pub(super) fn reunite(&self, path: &Path, source: &Source) {
+        let theirs = |orphan: &mut Orphan| orphan.path == *path && continues(source, orphan.publisher, orphan.principal.as_ref());
+        let mut orphans = self.orphans.lock();
+        let taken: Vec<_> = orphans.waiting.extract_if(.., theirs).collect();
+        drop(orphans);
+        let refused = taken.into_iter().filter_map(|Orphan { track, path, publisher, principal, since }| {
+            let track = source.broadcast.hand_over(track).err()?;
+            Some(Orphan { track, path, publisher, principal, since })
+        });
+        let refused: Vec<_> = refused.collect();
+        if !refused.is_empty() {
+            self.orphans.lock().waiting.extend(refused);
+        }
     }
 }

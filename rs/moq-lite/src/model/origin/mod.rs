@@ -24,16 +24,18 @@ use moq_proto::{HopId, Path, VarInt};
 
 pub use self::{
     announced::{Announced, Change},
+    failover::ORPHANS_MAX,
     holder::Principal,
 };
 use self::{
     announced::{Ear, View},
     changes::Changes,
+    failover::Orphans,
     holder::counts,
     places::{Place, Places, Source},
     scope::Scope,
 };
-use super::{broadcast, route::Route};
+use super::{broadcast, lock::Lock, route::Route};
 
 /// Most broadcasts that one producer announces at a time, unless it is [given](Producer::with_limit) another number. A
 /// conference server that mirrors a thousand rooms is served; somebody who fills the origin is not.
@@ -142,6 +144,7 @@ struct Shared {
     hop: HopId,
     limits: Limits,
     places: RwLock<Places>,
+    orphans: Lock<Orphans>,
     not_allowed: AtomicU64,
     reserved: AtomicU64,
     held: AtomicU64,
@@ -166,7 +169,8 @@ impl Origin {
     pub fn with_limits(hop: HopId, limits: Limits) -> Self {
         let places = RwLock::new(Places::new(Changes::new(limits.changes, limits.ends)));
         let [not_allowed, reserved, held, loops, too_many, full] = Default::default();
-        Self { shared: Arc::new(Shared { hop, limits, places, not_allowed, reserved, held, loops, too_many, full }) }
+        let shared = Shared { hop, limits, places, orphans: Lock::default(), not_allowed, reserved, held, loops, too_many, full };
+        Self { shared: Arc::new(shared) }
     }
 
     /// The id of this process on routes.
@@ -305,6 +309,7 @@ impl Producer {
         let (source, wakers) = places.add(&path, &self.peer, route, broadcast);
         drop(places);
         wakers.into_iter().for_each(Waker::wake);
+        self.shared.reunite(&path, &source);
         Ok(Publication { shared: self.shared.clone(), names: self.names.clone(), peer: self.peer.clone(), path, source })
     }
 }

@@ -1,3 +1,4 @@
+mod failover;
 mod feed;
 mod rights;
 
@@ -7,7 +8,7 @@ use std::{
 };
 
 use futures::{FutureExt, task::noop_waker_ref};
-use moq_proto::{Cost, HopChain};
+use moq_proto::{Cost, HopChain, close};
 
 use super::*;
 use crate::model::{bell::tests::counting_waker, cache::Budget};

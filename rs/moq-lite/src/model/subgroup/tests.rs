@@ -210,3 +210,57 @@ proptest! {
         let _ = any.finish();
     }
 }
+
+// ---- repeats ----
+
+/// Cuts `bytes` into chunks at these places, modulo what is left.
+fn chunks(mut bytes: Bytes, cuts: &[usize]) -> Vec<Bytes> {
+    let mut chunks = Vec::new();
+    for cut in cuts {
+        let at = cut % (bytes.len() + 1);
+        chunks.push(bytes.split_to(at));
+    }
+    chunks.push(bytes);
+    chunks
+}
+
+proptest! {
+    #[test]
+    fn what_comes_again_continues_what_is_held(
+        held in 0..3000usize,
+        first in prop::collection::vec(0..400usize, 0..8),
+        again in prop::collection::vec(0..400usize, 0..8),
+    ) {
+        let whole = wire(Framing::Timed, &[(0, 900), (20, 0), (20, 2000), (20, 90)]);
+        let held = held.min(whole.len());
+        let mut writer = producer(Framing::Timed);
+        for chunk in chunks(whole.slice(..held), &first) {
+            writer.append([chunk], Instant::now()).unwrap();
+        }
+        let mut repeat = writer.repeat();
+        for chunk in chunks(whole.clone(), &again) {
+            let mut burst = vec![chunk];
+            repeat.skip(&mut burst).unwrap();
+            prop_assert!(burst.is_empty() || repeat.is_over());
+            writer.append(burst, Instant::now()).unwrap();
+        }
+        let subgroup = writer.subgroup().clone();
+        writer.finish().unwrap();
+        prop_assert_eq!(bytes(&subgroup), whole.to_vec());
+        prop_assert_eq!(spans(&subgroup).len(), 4);
+    }
+
+    #[test]
+    fn what_differs_is_noticed_before_anything_is_appended(at in 0..1000usize, cuts in prop::collection::vec(0..400usize, 0..8)) {
+        let whole = wire(Framing::Sized, &[(0, 998)]);
+        let mut writer = producer(Framing::Sized);
+        writer.append([whole.clone()], Instant::now()).unwrap();
+        let mut other = whole.to_vec();
+        let at = at.min(whole.len() - 1);
+        other[at] ^= 1;
+        let mut repeat = writer.repeat();
+        let compared = chunks(other.into(), &cuts).into_iter().try_for_each(|chunk| repeat.skip(&mut vec![chunk]));
+        prop_assert!(compared.is_err_and(|differs| differs.at <= at as u64));
+        prop_assert!(!repeat.is_over());
+    }
+}

@@ -1,6 +1,11 @@
 //! The groups that a track has, by sequence and by arrival, and which of them it keeps.
 
-use std::{collections::BTreeMap, ops::Range, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ops::{Range, RangeInclusive},
+    sync::Arc,
+    time::Duration,
+};
 
 use moq_proto::{CloseCode, Timescale};
 
@@ -81,14 +86,20 @@ impl Groups {
         live.or_else(|| self.fetched.get(&sequence).filter(|group| is_whole(group)))
     }
 
-    /// Takes in a group that was fetched, and may be evicted.
-    pub(super) fn insert_fetched(&mut self, group: Arc<Group>) {
+    /// Takes in a group that was fetched, and may be evicted. Returns what it replaces, to be dropped outside of the lock.
+    pub(super) fn insert_fetched(&mut self, group: Arc<Group>) -> Option<Arc<Group>> {
         group.unpin();
-        self.fetched.insert(group.sequence(), group);
+        self.fetched.insert(group.sequence(), group)
     }
 
     pub(super) fn by_sequence(&self) -> impl Iterator<Item = &Arc<Group>> {
         self.by_sequence.values()
+    }
+
+    pub(super) fn within(&self, range: RangeInclusive<u64>) -> impl DoubleEndedIterator<Item = &Arc<Group>> {
+        // The map would panic at an empty range.
+        let range = if range.is_empty() { None } else { Some(range) };
+        range.into_iter().flat_map(|range| self.by_sequence.range(range)).map(|(_, group)| group)
     }
 
     pub(super) fn arrivals_since(&self, seen: u64) -> impl Iterator<Item = &Arc<Group>> {
@@ -123,8 +134,9 @@ impl Groups {
         }
     }
 
-    /// Takes in a group that was [checked](Self::check). The newest one is pinned, and only that.
-    pub(super) fn insert(&mut self, group: Arc<Group>) {
+    /// Takes in a group that was [checked](Self::check). The newest one is pinned, and only that. Returns what it replaces, to
+    /// be dropped outside of the lock.
+    pub(super) fn insert(&mut self, group: Arc<Group>) -> Option<Arc<Group>> {
         match self.latest() {
             Some(latest) if latest.sequence() > group.sequence() => group.unpin(),
             Some(latest) => latest.unpin(),
@@ -132,9 +144,9 @@ impl Groups {
         }
         self.arrived = self.arrived.max(group.arrival());
         self.by_arrival.insert(group.arrival(), group.clone());
-        if let Some(evicted) = self.by_sequence.insert(group.sequence(), group) {
-            self.by_arrival.remove(&evicted.arrival());
-        }
+        let replaced = self.by_sequence.insert(group.sequence(), group)?;
+        self.by_arrival.remove(&replaced.arrival());
+        Some(replaced)
     }
 
     /// No group at or above `end` will exist; without one, none above the newest. The first end stands.

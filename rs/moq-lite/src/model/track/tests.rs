@@ -1,13 +1,16 @@
 use bytes::Bytes;
 use futures::{FutureExt, task::noop_waker_ref};
+use moq_proto::Framing;
 
 use super::*;
 use crate::model::expiry::Timeline;
 use crate::model::{
     bell::tests::counting_waker,
     cache::{Budget, Policy},
-    demand::Start,
+    demand::{Ask, Start},
     expiry,
+    log::Ending,
+    subgroup,
 };
 
 /// A track whose groups are kept for five seconds.
@@ -616,4 +619,109 @@ fn a_track_is_in_use_while_a_group_is_fetched() {
     assert!(!track.tend(began + Duration::from_secs(101)));
     assert!(track.tend(began + Duration::from_secs(131)));
     drop(fetcher);
+}
+
+// ---- from source to source ----
+
+fn begun(track: &Producer, sequence: u64, framing: Framing) -> (group::Consumer, subgroup::Producer) {
+    let mut group = track.create_group(sequence).unwrap();
+    let mut subgroup = group.subgroup(subgroup::Info::whole(framing)).unwrap();
+    let head = Bytes::from_static(&[5]);
+    subgroup.append([head, Bytes::from_static(b"ab")], Instant::now()).unwrap();
+    (group.consume(), subgroup)
+}
+
+#[test]
+fn a_group_set_aside_waits_for_its_rest() {
+    let track = track();
+    let (reading, subgroup) = begun(&track, 3, Framing::Sized);
+    track.set_aside(3, subgroup);
+    assert_eq!(track.unfinished(), Some(3));
+    assert!(!reading.is_ended());
+    assert_eq!(track.create_group(3).unwrap_err(), TrackError::Duplicate { sequence: 3 });
+
+    let mut subgroup = track.take_up(3, &subgroup::Info::whole(Framing::Sized)).unwrap();
+    assert_eq!(track.unfinished(), None);
+    subgroup.append([Bytes::from_static(b"cde")], Instant::now()).unwrap();
+    subgroup.finish().unwrap();
+    assert_eq!(reading.frames().now_or_never().unwrap(), ["abcde"]);
+}
+
+#[test]
+fn a_stream_of_another_kind_does_not_continue_a_group() {
+    let track = track();
+    let (reading, subgroup) = begun(&track, 3, Framing::Sized);
+    track.set_aside(3, subgroup);
+    assert!(track.take_up(3, &subgroup::Info::whole(Framing::Timed)).is_none());
+    assert!(reading.is_cut());
+    assert!(track.create_group(3).is_ok(), "it may arrive anew");
+}
+
+#[test]
+fn nothing_waits_forever_to_be_continued() {
+    let track = track();
+    let began = Instant::now();
+    track.tend(began);
+    let (reading, subgroup) = begun(&track, 3, Framing::Sized);
+    track.set_aside(3, subgroup);
+    track.tend(began + Duration::from_secs(2));
+    assert!(!reading.is_ended());
+    track.tend(began + Duration::from_secs(4));
+    assert_eq!(reading.ending(), Some(Ending::Aborted(close::stream::SESSION_CLOSED)));
+
+    let (reading, subgroup) = begun(&track, 4, Framing::Sized);
+    track.set_aside(4, subgroup);
+    track.give_up_below(4);
+    assert!(!reading.is_ended());
+    track.give_up_below(5);
+    assert!(reading.is_cut(), "a source said that it begins later");
+
+    let (reading, subgroup) = begun(&track, 5, Framing::Sized);
+    let (late, latest) = begun(&track, 6, Framing::Sized);
+    track.set_aside(5, subgroup);
+    track.abort(CloseCode::new(70));
+    track.set_aside(6, latest);
+    assert_eq!(reading.ending(), Some(Ending::Aborted(CloseCode::new(70))));
+    assert!(late.is_cut(), "there is nobody left to continue it");
+}
+
+#[test]
+fn so_many_groups_wait_to_be_continued_and_no_more() {
+    let track = track();
+    let waiting: Vec<_> = (0..=ASIDE_MAX as u64).map(|sequence| begun(&track, sequence, Framing::Sized)).collect();
+    let readings: Vec<_> = waiting
+        .into_iter()
+        .enumerate()
+        .map(|(at, (reading, subgroup))| {
+            track.set_aside(at as u64, subgroup);
+            reading
+        })
+        .collect();
+    assert!(readings[0].is_cut(), "the oldest goes first");
+    assert!(readings[1..].iter().all(|reading| !reading.is_ended()));
+    assert_eq!(track.unfinished(), Some(1));
+}
+
+#[test]
+fn a_track_is_over_when_its_last_group_is() {
+    let track = track();
+    let (_reading, subgroup) = begun(&track, 0, Framing::Sized);
+    track.finish(Some(1));
+    assert!(!track.is_over(), "somebody may bring the rest");
+    drop(subgroup);
+    assert!(track.is_over());
+}
+
+#[test]
+fn the_newest_of_a_range_are_found_without_the_rest() {
+    let track = track();
+    for sequence in 0..10 {
+        group_at(&track, sequence, 0);
+    }
+    let reading = track.consume();
+    assert_eq!(sequences(&reading.newest_within(2..=8, 3, |sequence| sequence != 7)), [5, 6, 8]);
+    assert_eq!(sequences(&reading.newest_within(8..=u64::MAX, 9, |_| true)), [8, 9]);
+    #[expect(clippy::reversed_empty_ranges, reason = "what a peer may ask for")]
+    let nothing = reading.newest_within(8..=2, 9, |_| true);
+    assert!(nothing.is_empty());
 }

@@ -19,6 +19,7 @@ use super::{
         Error,
         clock::now,
         error::Failure,
+        held::{self, Heir, Source},
         random_hop,
         shared::{Shared, is_gone},
         stream::{Receiver, Sender},
@@ -263,7 +264,14 @@ struct Listener<C: Connection> {
 /// One announced broadcast.
 struct Live {
     /// `None`: heard of, but not usable as it is (a loop, a limit, no permission).
-    published: Option<(Route, Publication)>,
+    published: Option<Published>,
+}
+
+/// As the origin has it.
+struct Published {
+    route: Route,
+    publication: Publication,
+    announced: held::Announced,
 }
 
 impl Live {
@@ -352,7 +360,7 @@ impl<C: Connection> Listener<C> {
     fn leave(&mut self) {
         self.leaving = true;
         for live in self.live.values_mut() {
-            if let Some((route, publication)) = &mut live.published {
+            if let Some(Published { route, publication, .. }) = &mut live.published {
                 route.cost = Cost::MAX;
                 let _ = publication.update(route.clone());
             }
@@ -395,14 +403,14 @@ impl<C: Connection> Listener<C> {
     fn renew(&mut self, suffix: &Path, route: Route) -> Live {
         let before = self.live.remove(suffix).and_then(|live| live.published);
         let renewed = match before {
-            Some((old, mut publication)) if old.hops.first() == route.hops.first() => {
-                publication.update(route.clone()).map(|()| publication)
+            Some(Published { route: old, mut publication, announced }) if old.hops.first() == route.hops.first() => {
+                publication.update(route.clone()).map(|()| Published { route, publication, announced })
             }
             // New here, or replaced by another publisher, whose content has nothing to do with what was.
-            _ => self.publish(suffix, route.clone()),
+            _ => self.publish(suffix, route),
         };
         match renewed {
-            Ok(publication) => Live { published: Some((route, publication)) },
+            Ok(published) => Live { published: Some(published) },
             Err(error) => {
                 info!(%suffix, %error, "announcement refused");
                 count(&self.shared.stats.counters().refused, 1);
@@ -411,30 +419,50 @@ impl<C: Connection> Listener<C> {
         }
     }
 
-    fn publish(&self, suffix: &Path, route: Route) -> Result<Publication, PublishError> {
+    fn publish(&self, suffix: &Path, route: Route) -> Result<Published, PublishError> {
         let Some(inbound) = &self.shared.inbound else { return Err(PublishError::NotAllowed) };
         let path = self.prefix.join(suffix).map_err(|_| PublishError::NotAllowed)?;
         let broadcast = broadcast::Producer::new(self.shared.budget.account());
-        let publication = inbound.publish(&path, route, broadcast.consume())?;
-        self.shared.spawner.spawn(serve(self.shared.clone(), path, broadcast));
-        Ok(publication)
+        // A name made up for this connection leads nowhere else.
+        let publisher = route.publisher().filter(|publisher| *publisher != self.stamp);
+        let source = Source::new(path.clone(), publisher);
+        // Tracks that wait for this publisher come with the announcement.
+        let heir = Heir::new(&self.shared, &source, &broadcast);
+        let publication = inbound.publish(&path, route.clone(), broadcast.consume())?;
+        let announced = held::Announced(source.clone());
+        self.shared.spawner.spawn(serve(self.shared.clone(), source, broadcast, heir));
+        Ok(Published { route, publication, announced })
     }
 }
 
-/// Makes the tracks that readers of a peer's broadcast ask for, as long as there are readers.
-async fn serve<C: Connection>(shared: Rc<Shared<C>>, path: Path, broadcast: broadcast::Producer) -> Result<(), Error> {
+/// Makes the tracks that readers of a peer's broadcast ask for, and takes over those of other sources, as long as there are
+/// readers.
+async fn serve<C: Connection>(
+    shared: Rc<Shared<C>>,
+    source: Rc<Source>,
+    broadcast: broadcast::Producer,
+    heir: Heir<C>,
+) -> Result<(), Error> {
     // A broadcast that nobody ever asked for has nothing that gets old.
     let mut asked = false;
     let mut tend = tokio::time::interval(TEND_INTERVAL);
     loop {
         tokio::select! {
             biased;
+            held = heir.next() => {
+                asked = true;
+                let task = shared.clone();
+                shared.spawner.spawn(async move {
+                    subscribe::take_over(task, held).await;
+                    Ok(())
+                });
+            }
             request = broadcast.requested() => {
                 let Some(request) = request else { return Ok(()) };
                 asked = true;
-                let (shared, path) = (shared.clone(), path.clone());
-                shared.spawner.clone().spawn(async move {
-                    subscribe::ask(shared, path, request).await;
+                let (task, source) = (shared.clone(), source.clone());
+                shared.spawner.spawn(async move {
+                    subscribe::ask(task, source, request).await;
                     Ok(())
                 });
             }

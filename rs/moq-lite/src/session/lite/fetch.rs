@@ -13,6 +13,7 @@ use tracing::debug;
 use super::{
     super::{
         Error,
+        clock::now,
         error::Failure,
         fetched::{self, Range},
         inbound,
@@ -80,9 +81,14 @@ async fn ask<C: Connection>(shared: Rc<Shared<C>>, broadcast: Path, name: String
         }
     };
     let Ok(mut group) = wanted.accept() else { return Ok(()) };
-    if let Ok(subgroup) = group.subgroup(subgroup::Info::whole(shared.dialect.framing)) {
+    if let Ok(mut subgroup) = group.subgroup(subgroup::Info::whole(shared.dialect.framing)) {
         let counters = shared.stats.counters();
-        inbound::receive(stream, burst, subgroup, |bytes| count(&counters.received_bytes, bytes)).await;
+        let received = |bytes| count(&counters.received_bytes, bytes);
+        match inbound::receive(stream, burst, |burst| subgroup.append(burst, now()), received).await {
+            // A stream that ends inside a frame is a group that failed; the model says so to its readers.
+            Ok(()) => drop(subgroup.finish()),
+            Err(cut) => subgroup.abort(cut.code()),
+        }
     }
     Ok(())
 }

@@ -17,6 +17,7 @@ use super::super::{
     Error,
     clock::now,
     error::Failure,
+    held::{Held, Source},
     inbound::Registered,
     report::{News, Outcome, Report},
     selection::{Start, Wish},
@@ -192,19 +193,45 @@ fn ask_of(options: &SubscribeOptions) -> demand::Ask {
 }
 
 /// Serves one requested track from the peer: asks what it is, and subscribes for as long as somebody wants it.
-pub(in super::super) async fn ask<C: Connection>(shared: Rc<Shared<C>>, broadcast: Path, request: track::Request) {
-    let info = tokio::time::timeout(REPLY_TIMEOUT, super::track::ask(&shared, &broadcast, request.name())).await;
-    let info = match info.unwrap_or(Err(Failure::Timeout)) {
-        Ok(info) => info,
-        Err(failure) => return request.reject(told(&failure)),
-    };
-    let track = request.accept(info, now());
-    tokio::select! {
+pub(in super::super) async fn ask<C: Connection>(shared: Rc<Shared<C>>, source: Rc<Source>, request: track::Request) {
+    match info(&shared, &source, request.name()).await {
+        Ok(info) => {
+            let held = Held::new(&shared, &source, request.accept(info, now()));
+            hold(&shared, held, Begin::Anew).await;
+        }
+        Err(failure) => request.reject(told(&failure)),
+    }
+}
+
+/// Goes on with a track that another source had.
+pub(in super::super) async fn take_over<C: Connection>(shared: Rc<Shared<C>>, held: Held<C>) {
+    match info(&shared, &held.source, held.track.name()).await {
+        Ok(info) if info.timescale == held.track.info().timescale => hold(&shared, held, Begin::Resumed).await,
+        // What times mean cannot change in the middle of a track.
+        Ok(_) => held.fail(close::stream::MALFORMED_TRACK),
+        Err(failure) if is_gone(&failure) => drop(held),
+        Err(failure) => held.fail(told(&failure)),
+    }
+}
+
+async fn info<C: Connection>(shared: &Shared<C>, source: &Source, name: &str) -> Result<track::Info, Failure> {
+    let info = tokio::time::timeout(REPLY_TIMEOUT, super::track::ask(shared, &source.path, name)).await;
+    info.unwrap_or(Err(Failure::Timeout))
+}
+
+/// Feeds a track until nobody wants it or the peer does not serve it any more.
+async fn hold<C: Connection>(shared: &Rc<Shared<C>>, held: Held<C>, begin: Begin) {
+    let (track, path) = (&held.track, &held.source.path);
+    let failure = tokio::select! {
         biased;
-        () = track.unused() => {}
-        () = feed(&shared, &broadcast, &track) => {}
-        () = super::fetch::serve(&shared, &broadcast, &track) => {}
-        () = tend(&track) => {}
+        () = track.unused() => return held.release(),
+        failure = feed(shared, &held, begin) => failure,
+        () = super::fetch::serve(shared, path, track) => return,
+        () = tend(track) => return,
+    };
+    // With the session gone, the track goes the way of all that it held.
+    if !is_gone(&failure) {
+        held.fail(told(&failure));
     }
 }
 
@@ -218,27 +245,60 @@ async fn tend(track: &track::Producer) {
     }
 }
 
-/// Subscribes for as long as somebody wants the track, until its source fails.
-async fn feed<C: Connection>(shared: &Rc<Shared<C>>, broadcast: &Path, track: &track::Producer) {
+/// Where a subscription begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begin {
+    /// Where its viewers want it to.
+    Anew,
+    /// Where the one before it broke off.
+    Resumed,
+}
+
+/// Subscribes for as long as somebody wants the track, until its source fails; returns why it did.
+async fn feed<C: Connection>(shared: &Rc<Shared<C>>, held: &Held<C>, mut begin: Begin) -> Failure {
+    let Held { track, source, .. } = held;
     let mut resets = 0;
     loop {
         let demand = wanted(track).await;
         let began = now();
-        match follow(shared, broadcast, track, demand).await {
-            Ok(Followed::Unwanted) => resets = 0,
+        let followed = tokio::select! {
+            biased;
+            // Who knows whose track it is then that was given to us at the second time of asking.
+            () = soon_withdrawn(source), if resets > 0 => Err((Failure::Unroutable, 0)),
+            followed = follow(shared, held, demand, begin) => followed,
+        };
+        let (failure, groups) = match followed {
+            Ok(Followed::Unwanted) => {
+                (resets, begin) = (0, Begin::Anew);
+                continue;
+            }
             // Its groups can still be fetched.
             Ok(Followed::Ended { .. }) => return std::future::pending().await,
-            // A running subscription that is reset is asked for again: readers notice nothing.
-            Err((failure, groups)) if !is_gone(&failure) && (groups > 0 || resets > 0) && resets < RETRIES_MAX => {
-                debug!(%broadcast, track = track.name(), %failure, "subscription reset by its publisher, asking again");
-                if now().saturating_duration_since(began) >= RETRY_FORGET {
-                    resets = 0;
-                }
-                tokio::time::sleep(RETRY_WAIT * (1 << resets)).await;
-                resets += 1;
-            }
-            Err((failure, _)) => return track.abort(told(&failure)),
+            Err(failed) => failed,
+        };
+        if groups > 0 {
+            track.forgive();
         }
+        // Somebody who may do better comes before somebody who did not.
+        let again = (groups > 0 || resets > 0) && resets < RETRIES_MAX;
+        if is_gone(&failure) || !again || source.is_withdrawn() || source.has_alternative(shared) {
+            return failure;
+        }
+        // A running subscription that is reset is asked for again: readers notice nothing.
+        debug!(broadcast = %source.path, track = track.name(), %failure, "subscription reset by its publisher, asking again");
+        if now().saturating_duration_since(began) >= RETRY_FORGET {
+            resets = 0;
+        }
+        tokio::time::sleep(RETRY_WAIT * (1 << resets)).await;
+        resets += 1;
+        begin = Begin::Resumed;
+    }
+}
+
+/// Ready when the peer stops announcing a source shortly after this is first polled.
+async fn soon_withdrawn(source: &Source) {
+    if tokio::time::timeout(RETRY_FORGET, source.withdrawn()).await.is_err() {
+        std::future::pending().await
     }
 }
 
@@ -269,37 +329,54 @@ enum Followed {
     Ended { first: Option<u64>, end: Option<u64> },
 }
 
-/// One upstream subscription, from SUBSCRIBE to its end. On failure: why, and how many groups had come.
+/// One upstream subscription, from SUBSCRIBE to its end. On failure: why, and how many groups had brought something new.
 async fn follow<C: Connection>(
     shared: &Rc<Shared<C>>,
-    broadcast: &Path,
-    track: &track::Producer,
+    held: &Held<C>,
     demand: Demand,
+    begin: Begin,
 ) -> Result<Followed, (Failure, u64)> {
     shared.allow_media();
-    let registered = shared.subscriptions.register(track.clone());
+    let registered = shared.subscriptions.register(held);
     count(&shared.stats.counters().upstream_subscribes, 1);
-    let result = converse(shared, broadcast, track, demand, &registered).await;
-    if let Ok(Followed::Ended { first, end }) = result {
+    let Held { track, source, .. } = held;
+    let followed = converse(shared, held, demand, begin, &registered).await;
+    let groups = registered.groups();
+    let followed = followed.map_err(|failure| (failure, groups))?;
+    if let Followed::Ended { first, end } = followed {
         settle(track, first, end, demand).await;
-        debug!(%broadcast, track = track.name(), groups = registered.groups(), "track ended");
+        debug!(broadcast = %source.path, track = track.name(), groups = registered.groups(), "track ended");
     }
-    result.map_err(|failure| (failure, registered.groups()))
+    registered.close();
+    Ok(followed)
 }
 
 async fn converse<C: Connection>(
     shared: &Rc<Shared<C>>,
-    broadcast: &Path,
-    track: &track::Producer,
+    held: &Held<C>,
     mut demand: Demand,
+    begin: Begin,
     registered: &Registered,
 ) -> Result<Followed, Failure> {
-    let dialect = shared.dialect;
+    let (dialect, track) = (shared.dialect, &held.track);
     let (mut sender, mut receiver) = shared.open_bi().await?;
     // The floor stays what it is at first: raised later, it would take back groups under way.
-    let floor = if dialect.floor_start { track.latest_sequence() } else { None };
-    let options = options_of(demand, floor);
-    let message = Subscribe { id: registered.id(), broadcast: broadcast.clone(), track: track.name().into(), options };
+    let floor = match begin {
+        Begin::Resumed => track.unfinished().or_else(|| track.latest_sequence()),
+        Begin::Anew if dialect.floor_start => track.latest_sequence(),
+        Begin::Anew => None,
+    };
+    let wanted = demand.start;
+    let options = |demand: Demand| match (begin, demand.start) {
+        // What its viewers began with is not asked for again.
+        (Begin::Resumed, demand::Start::At(start)) if demand.start == wanted => {
+            let start = demand::Start::At(floor.map_or(start, |floor| floor.max(start)));
+            options_of(Demand { start, ..demand }, floor)
+        }
+        _ => options_of(demand, floor),
+    };
+    let broadcast = held.source.path.clone();
+    let message = Subscribe { id: registered.id(), broadcast, track: track.name().into(), options: options(demand) };
     let mut wire = Writer::new();
     wire.varint(lite::stream::SUBSCRIBE).bytes(&dialect.subscribe.to_wire(&message));
     sender.send(wire.into_bytes()).await?;
@@ -316,14 +393,17 @@ async fn converse<C: Connection>(
                     return Ok(Followed::Unwanted);
                 };
                 if changed != demand && !shared.version.has_legacy_setup() {
-                    let update = SubscribeUpdate(options_of(changed, floor));
+                    let update = SubscribeUpdate(options(changed));
                     sender.send(dialect.subscribe_update.to_wire(&update)).await?;
                 }
                 demand = changed;
             }
             reply = receiver.message(&dialect.reply) => match reply? {
                 Some(SubscribeReply::End { group }) => end = Some(group.get()),
-                Some(SubscribeReply::Start { group }) => first = Some(group.get()),
+                Some(SubscribeReply::Start { group }) => {
+                    first = Some(group.get());
+                    track.give_up_below(group.get());
+                }
                 Some(_) => {}
                 None => {
                     let _ = sender.finish();

@@ -1,0 +1,116 @@
+//! From one source of a track to the next: the groups whose stream was lost in the middle, set aside to be continued.
+//!
+//! Their readers wait meanwhile. Whoever feeds the track next takes them up where what it brings is the same; what nobody
+//! takes up in time is aborted, and reading goes on with the groups after it. Where another source comes from is the origin's
+//! matter. Spec: moq-lite-06, "Relay".
+
+use std::{collections::BTreeMap, time::Duration};
+
+use moq_proto::close;
+
+use super::{Producer, Shared};
+use crate::model::subgroup;
+
+/// Most groups set aside; of more, the oldest is aborted. A track of audio with a group a frame has half a dozen under way.
+pub const ASIDE_MAX: usize = 64;
+
+/// How long a group waits to be continued: as long as the tries of a subscription take that its publisher resets.
+const WAIT: Duration = Duration::from_secs(3);
+
+#[derive(Debug, Default)]
+pub(super) struct Aside {
+    left: BTreeMap<u64, Left>,
+    /// Sources in a row that failed while they could be reached, and had brought nothing.
+    strikes: u32,
+}
+
+/// A group without a source.
+#[derive(Debug)]
+struct Left {
+    subgroup: subgroup::Producer,
+    /// Counted from the track's beginning.
+    since: Duration,
+}
+
+impl Aside {
+    /// Aborts those for which `over` holds; with the track's own code if it was aborted.
+    fn give_up(shared: &Shared, mut over: impl FnMut(u64, &Left) -> bool) {
+        let code = shared.groups.lock().aborted().unwrap_or(close::stream::SESSION_CLOSED);
+        let mut aside = shared.aside.lock();
+        let given_up: Vec<_> = aside.left.extract_if(.., |sequence, left| over(*sequence, left)).collect();
+        // Outside of the lock, since it rings.
+        drop(aside);
+        given_up.into_iter().for_each(|(_, left)| left.subgroup.abort(code));
+    }
+
+    /// All of them: there will be no other source.
+    pub(super) fn end(shared: &Shared) {
+        Self::give_up(shared, |_, _| true);
+    }
+
+    /// Those that have waited long enough.
+    pub(super) fn tend(shared: &Shared, elapsed: Duration) {
+        Self::give_up(shared, |_, left| elapsed.saturating_sub(left.since) >= WAIT);
+    }
+}
+
+impl Producer {
+    /// Keeps a group whose stream was lost in the middle, for another source to [take up](Self::take_up). For about three
+    /// seconds, then it is aborted with SESSION_CLOSED, as it is at once when there are [`ASIDE_MAX`] newer ones.
+    pub fn set_aside(&self, sequence: u64, subgroup: subgroup::Producer) {
+        let shared = &self.shared;
+        let left = Left { subgroup, since: shared.feed.clock.elapsed() };
+        let mut aside = shared.aside.lock();
+        let replaced = aside.left.insert(sequence, left);
+        let surplus = if aside.left.len() > ASIDE_MAX { aside.left.pop_first() } else { None };
+        drop(aside);
+        for left in replaced.into_iter().chain(surplus.map(|(_, left)| left)) {
+            left.subgroup.abort(close::stream::SESSION_CLOSED);
+        }
+        // Asked last, so that either this or the one who aborts the track finds it.
+        if shared.groups.lock().aborted().is_some() {
+            Aside::end(shared);
+        }
+    }
+
+    /// The group that was set aside, to be continued by a stream of the same kind. One of another kind cannot continue it: it
+    /// is aborted then, and may arrive anew.
+    pub fn take_up(&self, sequence: u64, info: &subgroup::Info) -> Option<subgroup::Producer> {
+        let left = self.shared.aside.lock().left.remove(&sequence)?;
+        if left.subgroup.info() == info {
+            return Some(left.subgroup);
+        }
+        left.subgroup.abort(close::stream::SESSION_CLOSED);
+        None
+    }
+
+    /// The oldest group that waits to be continued.
+    pub fn unfinished(&self) -> Option<u64> {
+        self.shared.aside.lock().left.keys().next().copied()
+    }
+
+    /// Says that no source will continue groups below this one.
+    pub fn give_up_below(&self, sequence: u64) {
+        Aside::give_up(&self.shared, |waiting, _| waiting < sequence);
+    }
+
+    /// Whether nothing more is to come: the track was aborted, or it was finished and no group of it is open.
+    pub fn is_over(&self) -> bool {
+        let groups = self.shared.groups.lock();
+        let ended = || groups.end().is_some() && groups.by_sequence().all(|group| group.ending().is_some());
+        groups.aborted().is_some() || ended()
+    }
+
+    /// Says that a source has failed that could be reached; returns how many in a row have, and had
+    /// [brought](Self::forgive) nothing.
+    pub fn strike(&self) -> u32 {
+        let mut aside = self.shared.aside.lock();
+        aside.strikes += 1;
+        aside.strikes
+    }
+
+    /// Says that the present source has brought something.
+    pub fn forgive(&self) {
+        self.shared.aside.lock().strikes = 0;
+    }
+}

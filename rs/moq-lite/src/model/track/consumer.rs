@@ -1,0 +1,142 @@
+//! Seeing a track: its groups by sequence and in order of arrival, its live edge, its end.
+
+use std::{
+    ops::RangeInclusive,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+use moq_proto::CloseCode;
+
+use super::{Aside, Edge, Fetch, Id, Info, Shared, Subscription, readers};
+use crate::model::{
+    bell::{Bell, Ringer, Token},
+    demand::Ask,
+    group,
+};
+
+/// Sees a track. Clones are the same; only a [`Subscription`] asks for anything.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Consumer {
+    pub fn id(&self) -> Id {
+        self.shared.id
+    }
+
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    pub fn info(&self) -> &Info {
+        &self.shared.info
+    }
+
+    /// Asks for groups, for as long as the subscription lives.
+    pub fn subscribe(&self, ask: Ask) -> Subscription {
+        Subscription::new(self.clone(), ask)
+    }
+
+    /// Hangs up a bell that rings `ringer` under the name `token` whenever something happens to the track: bytes, a new
+    /// group, an end, an eviction.
+    pub fn attach(&self, ringer: &Ringer, token: Token) -> Bell {
+        self.shared.attach(ringer, token)
+    }
+
+    /// How many groups have arrived: the newest place in the order of arrival.
+    pub fn arrived(&self) -> u64 {
+        self.shared.groups.lock().arrived()
+    }
+
+    /// Appends the groups that arrived after `seen`, in that order, as far as they are kept, and returns what is to be
+    /// `seen` next time. One lock for all viewers of a shard.
+    pub fn arrivals_since(&self, seen: u64, into: &mut Vec<group::Consumer>) -> u64 {
+        let groups = self.shared.groups.lock();
+        if groups.arrived() > seen {
+            into.extend(groups.arrivals_since(seen).map(|group| group::Consumer::new(group.clone())));
+        }
+        groups.arrived()
+    }
+
+    /// The groups that are kept, by sequence.
+    pub fn cached(&self) -> Vec<group::Consumer> {
+        let groups = self.shared.groups.lock();
+        let kept = groups.by_sequence().filter(|group| !group.is_evicted());
+        kept.map(|group| group::Consumer::new(group.clone())).collect()
+    }
+
+    /// The newest groups that are kept, at most `max`, of those in `range` whose sequence is `wanted`, which is asked under the
+    /// track's lock. By sequence, lowest first.
+    pub fn newest_within(&self, range: RangeInclusive<u64>, max: usize, wanted: impl Fn(u64) -> bool) -> Vec<group::Consumer> {
+        let groups = self.shared.groups.lock();
+        let newest_first = groups.within(range).rev().filter(|group| wanted(group.sequence()) && !group.is_evicted());
+        let mut newest: Vec<_> = newest_first.take(max).map(|group| group::Consumer::new(group.clone())).collect();
+        newest.reverse();
+        newest
+    }
+
+    /// The live edge: the group with the highest sequence.
+    pub fn latest(&self) -> Option<group::Consumer> {
+        self.shared.groups.lock().latest().map(|group| group::Consumer::new(group.clone()))
+    }
+
+    /// Sequence of the live edge.
+    pub fn latest_sequence(&self) -> Option<u64> {
+        self.shared.groups.lock().latest().map(|group| group.sequence())
+    }
+
+    /// The group with this sequence, if it is kept.
+    pub fn group(&self, sequence: u64) -> Option<group::Consumer> {
+        let groups = self.shared.groups.lock();
+        groups.get(sequence).filter(|group| !group.is_evicted()).map(|group| group::Consumer::new(group.clone()))
+    }
+
+    /// The group with this sequence, fetched from the track's source when it is not kept. The result is a future; it can be
+    /// polled as well. The group may still be arriving.
+    ///
+    /// # Errors
+    /// With NOT_FOUND when it is not kept and the source cannot fetch, or does not have it; with the code the source refused
+    /// it with, or the track was aborted with; with NO_CAPACITY when [`FETCHES_MAX`] others are being fetched.
+    ///
+    /// # Cancel safety
+    /// Dropping it withdraws the request, if nobody else waits for it and the source has not seen it.
+    pub fn fetch(&self, sequence: u64) -> Fetch {
+        Fetch::new(&self.shared, sequence)
+    }
+
+    /// How far the track's groups lie behind its live edge.
+    pub fn edge(&self) -> Edge {
+        Edge::new(self.shared.clone())
+    }
+
+    /// How the track ended: no group at or above this sequence will exist, or it was aborted. `None`: it goes on. Groups
+    /// below the end may still arrive.
+    pub fn ended(&self) -> Option<Result<u64, CloseCode>> {
+        if !self.shared.has_end.load(Ordering::Acquire) {
+            return None;
+        }
+        let groups = self.shared.groups.lock();
+        groups.aborted().map(Err).or(groups.end().map(Ok))
+    }
+
+    /// [`Producer::abort`](super::Producer::abort), for the broadcast that ends with all its tracks.
+    pub(in crate::model) fn abort(&self, code: CloseCode) {
+        self.shared.abort(code);
+    }
+
+    /// [`Producer::tend`](super::Producer::tend), for the broadcast, which keeps tracks that nobody produces any more.
+    pub(in crate::model) fn tend(&self, now: Instant) -> bool {
+        let elapsed = self.shared.feed.clock.tell(now);
+        self.shared.prune();
+        Aside::tend(&self.shared, elapsed);
+        let is_busy = !self.shared.fetches.lock().is_empty();
+        readers::tend(&self.shared.readers, is_busy, elapsed, self.shared.linger)
+    }
+
+    /// Whether the track has been unused for as long as it lingers.
+    pub(in crate::model) fn is_unused(&self) -> bool {
+        self.shared.readers.lock().is_unused()
+    }
+}
