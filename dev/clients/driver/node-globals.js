@@ -13,6 +13,10 @@ Promise.withResolvers ??= function withResolvers() {
   return deferred;
 };
 
+Set.prototype.difference ??= function difference(other) {
+  return new Set([...this].filter((item) => !other.has(item)));
+};
+
 // The packages tell the console about every stream. `CLIENT_LOG=1` lets them.
 if (!process.env.CLIENT_LOG) {
   for (const level of ["debug", "log", "info", "warn", "error"]) console[level] = () => {};

@@ -16,15 +16,16 @@ const STOP_MS = 10_000;
 const LOG_KEPT = 10_000;
 
 /** The binary to start: `MOQ_RELAY` names it; the default is what an ordinary build leaves behind. */
-const BINARY = process.env.MOQ_RELAY ?? fileURLToPath(new URL("../../../target/debug/moq-relay", import.meta.url));
+export const BINARY = process.env.MOQ_RELAY ?? fileURLToPath(new URL("../../../target/debug/moq-relay", import.meta.url));
 
-/** The development setup of the documentation, on a port of its own. */
-const configOn = (port) => `
+/** The development setup of the documentation, on a port of its own, with these versions or all. */
+const configOn = (port, versions) => `
 [log]
 level = "info"
 
 [server]
 listen = "[::]:${port}"
+${versions ? `version = ${JSON.stringify(versions)}` : ""}
 
 [server.tls]
 generate = ["localhost"]
@@ -42,12 +43,15 @@ public = ""
  */
 export async function relayForTests() {
   const url = process.env.MOQ_RELAY_URL;
-  if (url) return { url, assertAlive() {}, async stop() {} };
+  return url ? { url, assertAlive() {}, async stop() {} } : newRelay();
+}
 
+/** A new relay on a free port, which speaks these versions, best first, or all. */
+export async function newRelay(versions) {
   const folder = await mkdtemp(join(tmpdir(), "moq-relay-"));
   const file = join(folder, "relay.toml");
   const port = await freePort();
-  await writeFile(file, configOn(port));
+  await writeFile(file, configOn(port, versions));
   const relay = await startRelay(file, `http://localhost:${port}/`);
   return {
     ...relay,

@@ -1,9 +1,10 @@
 /** One role, driven from outside by name: what a test page and a worker thread hold. */
 
+import { Peer } from "./peer.js";
 import { Publisher } from "./publisher.js";
 import { joins, Viewer } from "./viewer.js";
 
-const KINDS = { publisher: Publisher, viewer: Viewer };
+const KINDS = { publisher: Publisher, viewer: Viewer, peer: Peer };
 
 /** The methods of each kind of role, for those who make a stand-in for one that lives elsewhere. */
 export const METHODS = Object.fromEntries(
