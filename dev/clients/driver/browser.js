@@ -24,6 +24,11 @@ const FLAGS = [
 
 const HTML = `<!doctype html><meta charset="utf-8"><title>moq</title><script type="module" src="/roles.js"></script>`;
 
+/** Starts Chromium, with these flags besides. */
+export function launch(flags = []) {
+  return chromium.launch({ executablePath: CHROMIUM, headless: true, args: [...FLAGS, ...flags] });
+}
+
 /** Starts the one browser of a run and the server of its page. */
 export async function startBrowser() {
   const script = await bundle("roles");
@@ -36,7 +41,7 @@ export async function startBrowser() {
     response.end(isScript ? script : HTML);
   }).listen(0, "localhost");
   await once(server, "listening");
-  const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS });
+  const browser = await launch();
   const url = `http://localhost:${server.address().port}/`;
 
   return {

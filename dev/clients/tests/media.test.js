@@ -1,0 +1,116 @@
+/** Pictures: `dev/up` as the README has it, and its page in Chromium, from `<moq-publish>` to `<moq-watch>`. */
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { launch } from "../driver/browser.js";
+import { Table } from "../driver/table.js";
+import { startUp } from "../driver/up.js";
+
+/** How long a picture is watched, in milliseconds. */
+const WATCH_MS = 1_000 * Number(process.env.MEDIA_SECONDS ?? 10);
+/** How long a picture may take to be there, in milliseconds. */
+const SOON_MS = 20_000;
+/** The longest that a picture may stand still, in milliseconds: what `<moq-watch>` calls stalled. */
+const STALL_MS = 500;
+
+const table = new Table();
+let up;
+let browser;
+
+before(async () => {
+  up = await startUp();
+  browser = await launch(["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]);
+});
+
+after(async () => {
+  table.print(`Pictures, ${WATCH_MS / 1_000} s each`);
+  await browser?.close();
+  const ended = await up?.stop();
+  assert.equal(ended?.code, 0, "how dev/up ends");
+  assert.equal(ended.lines.length, 1, `one line, with the address: ${ended.lines.join("\n")}`);
+});
+
+/** Opens the page with these words in its address, and runs the story there. */
+function onPage(name, query, story) {
+  test(name, { timeout: SOON_MS + WATCH_MS + 30_000 }, async () => {
+    const context = await browser.newContext();
+    const errors = [];
+    const open = async (more) => {
+      const page = await context.newPage();
+      page.on("pageerror", (error) => errors.push(String(error.stack ?? error)));
+      const url = new URL(up.url);
+      for (const [key, value] of Object.entries({ ...query, ...more })) url.searchParams.set(key, value);
+      await page.goto(url.href);
+      return page;
+    };
+    try {
+      await story(await open(), open);
+    } finally {
+      await context.close();
+    }
+    assert.deepEqual(errors, [], "errors that nobody waited for");
+  });
+}
+
+/** What the page says under this name. */
+const says = (page, id) => page.locator(`#${id}`).textContent();
+
+/** Waits until the page shows a moving picture. */
+const isLive = (page) => page.locator("#watch-state", { hasText: "Live" }).waitFor({ timeout: SOON_MS });
+
+/** Watches for the time agreed, and tells what was seen. */
+async function seen(page, name) {
+  await isLive(page);
+  const take = () => page.evaluate(() => document.getElementById("watch").meter.take());
+  await take();
+  await page.waitForTimeout(WATCH_MS);
+  const { frames, skipped, gap, delay } = await take();
+  table.add({
+    picture: name,
+    transport: await says(page, "transport"),
+    frames,
+    skipped,
+    "longest gap ms": gap.toFixed(0),
+    "delay p50 ms": delay.p50 ?? "",
+    "p95 ms": delay.p95 ?? "",
+    "max ms": delay.max ?? "",
+  });
+  return { frames, gap };
+}
+
+for (const [transport, shown] of [["any", "WebTransport"], ["websocket", "WebSocket"]]) {
+  onPage(`a picture goes from <moq-publish> to <moq-watch> over ${shown} without a stall`, { name: `demo/${transport}.hang`, transport }, async (page) => {
+    await page.getByRole("button", { name: "Go on air" }).click();
+    const { frames, gap } = await seen(page, "test picture");
+
+    assert.equal(await says(page, "transport"), shown);
+    assert.ok(gap <= STALL_MS, `it stood still for ${gap.toFixed(0)} ms`);
+    assert.ok(frames > (WATCH_MS / 1_000) * 15, `${frames} of ${(30 * WATCH_MS) / 1_000} frames`);
+  });
+}
+
+onPage("a camera is watched in another window, until it leaves the air", { name: "demo/camera.hang" }, async (page, open) => {
+  const viewer = await open();
+  await page.bringToFront();
+  await page.getByLabel("Camera").check();
+  await page.getByRole("button", { name: "Go on air" }).click();
+  await isLive(viewer);
+  await page.locator("#publish-state", { hasText: "On air" }).waitFor();
+
+  await page.getByRole("button", { name: "Leave the air" }).click();
+  await viewer.locator("#watch-state", { hasText: "Waiting" }).waitFor({ timeout: SOON_MS });
+});
+
+onPage("the page can be used with the keyboard alone, and fits a phone", { name: "demo/keys.hang" }, async (page) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  const focused = () => page.evaluate(() => document.activeElement.id || document.activeElement.value);
+  const passed = [];
+  for (let press = 0; press < 12 && passed.at(-1) !== "viewer"; press++) {
+    await page.keyboard.press("Tab");
+    passed.push(await focused());
+  }
+  const expected = ["picture", "publish-name", "publish-button", "any", "watch-name", "buffer"];
+  assert.deepEqual(passed.filter((id) => expected.includes(id)), expected);
+  assert.equal(passed.at(-1), "viewer");
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), "it is wider than the screen");
+});
