@@ -3,7 +3,7 @@
 _default:
     @just --list --unsorted
 
-# A relay on localhost:4443 and a live broadcast to look at
+# A relay on localhost:4443, and a page that publishes through it and watches
 up:
     dev/up
 
@@ -22,6 +22,10 @@ node:
 # The JavaScript clients in Chromium, against the relay built last
 browser:
     npm run --silent --prefix dev/clients test:browser
+
+# Pictures in Chromium, watched for so many seconds each
+media seconds="60":
+    MEDIA_SECONDS={{ seconds }} npm run --silent --prefix dev/clients test:media
 
 # Lays the code out as `dev/test` wants it
 fmt:
