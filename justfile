@@ -45,6 +45,6 @@ fuzz family="messages" seconds="60":
     # The sanitizers' flags ask for nightly; the pinned toolchain has them too.
     RUSTC_BOOTSTRAP=1 cargo fuzz run {{ family }} -- -max_total_time={{ seconds }}
 
-# What `test` does in short, for longer: a million request targets at every entrance
+# What `test` does in short, for longer: a million request targets at every entrance, a hundred thousand trees of tokens and names
 soak:
-    MOQ_TARGETS=1000000 cargo test -p moq-relay --bin moq-relay entrances -- --nocapture
+    MOQ_TARGETS=1000000 MOQ_CASES=100000 cargo test -p moq-relay --bin moq-relay -- --nocapture entrances doors

@@ -40,3 +40,8 @@ fn is_relay(admission: &Admission) -> bool {
 fn reserved() -> Vec<Path> {
     RESERVED.iter().map(|name| name.parse().expect("each is a path")).collect()
 }
+
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod tests;
