@@ -122,9 +122,9 @@ impl Client {
         let endpoint = quinn::Endpoint::new(quinn::EndpointConfig::default(), None, socket, Arc::new(quinn::TokioRuntime))?;
         Ok(Self {
             endpoint,
-            http3: quic_config(&config, config.trust.client_config(&[web_transport_quinn::ALPN])?)?,
-            raw: quic_config(&config, config.trust.client_config(&config.protocols)?)?,
-            https: Arc::new(config.trust.client_config(&[HTTP1])?),
+            http3: quic_config(&config, tls(&config.trust, &config, &[web_transport_quinn::ALPN])?)?,
+            raw: quic_config(&config, tls(&config.trust, &config, &config.protocols)?)?,
+            https: Arc::new(tls(&config.trust, &config, &[HTTP1])?),
             config: Arc::new(config),
         })
     }
@@ -151,8 +151,8 @@ impl Client {
             "tcp" => Ok(bytes::tcp(url, &self.config.protocols).await?.into()),
             "unix" => Ok(bytes::unix(url, &self.config.protocols).await?.into()),
             "http" => {
-                let trust = Trust::Fingerprints(vec![pin::fetch(url).await?]);
-                let tls = trust.client_config(&[web_transport_quinn::ALPN]).map_err(PinError::from)?;
+                let trust = Trust::Fingerprints(pin::fetch(url).await?);
+                let tls = tls(&trust, &self.config, &[web_transport_quinn::ALPN]).map_err(PinError::from)?;
                 let pinned = quic_config(&self.config, tls).map_err(PinError::from)?;
                 self.web_transport(url, &pinned).await
             }
@@ -199,6 +199,15 @@ impl Client {
     async fn websocket(&self, url: &Url, tls: Option<&Arc<rustls::ClientConfig>>) -> Result<AnyConnection, ConnectError> {
         Ok(websocket::connect(url, tls, &self.config.protocols).await?.into())
     }
+}
+
+/// A TLS client that believes so, and shows what is configured.
+fn tls(trust: &Trust, config: &ClientConfig, protocols: &[impl AsRef<str>]) -> Result<rustls::ClientConfig, TrustError> {
+    let mut tls = trust.client_config(protocols)?;
+    if let Some(identity) = &config.identity {
+        tls.client_auth_cert_resolver = identity.resolver();
+    }
+    Ok(tls)
 }
 
 fn quic_config(config: &ClientConfig, tls: rustls::ClientConfig) -> Result<quinn::ClientConfig, TlsError> {

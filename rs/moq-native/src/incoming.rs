@@ -8,6 +8,7 @@ use http::StatusCode;
 use moq_lite::transport::Connection as _;
 use moq_proto::close;
 use quinn::VarInt;
+use rustls_pki_types::CertificateDer;
 use tokio::time::{Duration, timeout, timeout_at};
 use tracing::debug;
 use web_transport_proto::ConnectResponse;
@@ -17,6 +18,7 @@ use crate::{
     backend::{qmux, quic},
     counters::Refusal,
     listeners::Newcomer,
+    tls::{ClientCertificate, ServerTls},
 };
 
 /// How long a peer may take to hear that it is rejected before the connection goes all the same.
@@ -56,6 +58,7 @@ pub struct Incoming {
     protocol: Option<String>,
     deadline: Instant,
     transport: Transport,
+    certificate: Option<ClientCertificate>,
     request: Request,
 }
 
@@ -93,6 +96,11 @@ impl Incoming {
 
     pub fn transport(&self) -> Transport {
         self.transport
+    }
+
+    /// The certificate that the peer has proved to be its own, where the server asks for one. `None`: it has shown none.
+    pub fn certificate(&self) -> Option<&ClientCertificate> {
+        self.certificate.as_ref()
     }
 
     /// The session protocol that will be agreed on. `None`: the first messages of the session settle it.
@@ -172,7 +180,12 @@ impl fmt::Debug for Incoming {
 }
 
 /// Brings a newcomer over QUIC to the point where it has asked for something.
-pub(crate) async fn over_quic(newcomer: quinn::Incoming, protocols: &[String], deadline: Instant) -> Result<Incoming, Refusal> {
+pub(crate) async fn over_quic(
+    newcomer: quinn::Incoming,
+    tls: &ServerTls,
+    protocols: &[String],
+    deadline: Instant,
+) -> Result<Incoming, Refusal> {
     let peer = canonical(newcomer.remote_address());
     let lost = |error: quinn::ConnectionError| {
         debug!(%peer, %error, "handshake failed");
@@ -181,6 +194,11 @@ pub(crate) async fn over_quic(newcomer: quinn::Incoming, protocols: &[String], d
     let connection = newcomer.accept().map_err(lost)?.await.map_err(lost)?;
     let settled = connection.handshake_data().and_then(|data| data.downcast::<quinn::crypto::rustls::HandshakeData>().ok());
     let (alpn, name) = settled.map_or((None, None), |settled| (settled.protocol, settled.server_name));
+    let chain = connection.peer_identity().and_then(|shown| shown.downcast::<Vec<CertificateDer<'static>>>().ok());
+    let certificate = tls.client(chain.as_deref().map(Vec::as_slice)).map_err(|error| {
+        debug!(%peer, %error, "handshake failed");
+        Refusal::Quic
+    })?;
     if alpn.as_deref() != Some(web_transport_quinn::ALPN.as_bytes()) {
         return Ok(Incoming {
             peer,
@@ -189,6 +207,7 @@ pub(crate) async fn over_quic(newcomer: quinn::Incoming, protocols: &[String], d
             protocol: alpn.and_then(|alpn| String::from_utf8(alpn).ok()),
             deadline,
             transport: Transport::Quic,
+            certificate,
             request: Request::Quic(connection),
         });
     }
@@ -205,6 +224,7 @@ pub(crate) async fn over_quic(newcomer: quinn::Incoming, protocols: &[String], d
         protocol: request.protocols.iter().find(|offered| protocols.contains(offered)).cloned(),
         deadline,
         transport: Transport::WebTransport,
+        certificate,
         request: Request::WebTransport(Box::new(request)),
     })
 }
@@ -223,6 +243,7 @@ pub(crate) async fn over_bytes(newcomer: Newcomer, protocols: &[String], deadlin
         protocol: connection.protocol().map(str::to_owned),
         deadline,
         transport,
+        certificate: None,
         request: Request::Qmux(connection),
     })
 }

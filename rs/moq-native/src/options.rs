@@ -7,7 +7,7 @@ use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 
 use crate::{
     backend::quic::allowance::{BIDI_STREAMS, SEND_WINDOW},
-    tls::{Certificates, Trust},
+    tls::{Identity, ServerTls, Trust},
 };
 
 /// Unidirectional streams that a peer may have open before media is expected of it: SETUP, HTTP/3's own, and a few groups
@@ -36,7 +36,8 @@ pub struct ServerConfig {
     pub tcp: Option<SocketAddr>,
     /// Path of a Unix socket to listen on too. `None`: none.
     pub unix: Option<PathBuf>,
-    pub certificates: Certificates,
+    /// What is shown, and whether clients are asked for certificates; kept, it can be changed while the server runs.
+    pub tls: ServerTls,
     /// Tokens of the session protocols that are spoken, in order of preference.
     pub protocols: Vec<String>,
     /// From the first packet to an open session.
@@ -49,12 +50,13 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
-    pub fn new(bind: SocketAddr, certificates: Certificates) -> Self {
+    /// `tls` may be certificates alone.
+    pub fn new(bind: SocketAddr, tls: impl Into<ServerTls>) -> Self {
         Self {
             bind,
             tcp: None,
             unix: None,
-            certificates,
+            tls: tls.into(),
             protocols: protocols(),
             setup_timeout: Duration::from_secs(10),
             max_handshakes: 1024,
@@ -71,6 +73,8 @@ pub struct ClientConfig {
     /// UDP address to speak from. `[::]` reaches IPv4 too.
     pub bind: SocketAddr,
     pub trust: Trust,
+    /// What is shown to servers that ask for a certificate. `None`: nothing.
+    pub identity: Option<Identity>,
     /// Tokens of the session protocols that are spoken, in order of preference.
     pub protocols: Vec<String>,
     /// From the first packet to an accepted connection.
@@ -85,6 +89,7 @@ impl Default for ClientConfig {
         Self {
             bind: SocketAddr::from(([0u16; 8], 0)),
             trust: Trust::default(),
+            identity: None,
             protocols: protocols(),
             connect_timeout: Duration::from_secs(10),
             websocket_after: Some(Duration::from_millis(200)),

@@ -5,12 +5,7 @@
 //!
 //! Spec: RFC 9000, section 8.1.2 (Retry); RFC 9114, section 3; WebTransport over HTTP/3, section 3.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::{
     future::BoxFuture,
@@ -26,7 +21,7 @@ use crate::{
     incoming,
     listeners::{Listeners, Newcomer},
     socket,
-    tls::{Certificates, Fingerprint},
+    tls::Fingerprint,
 };
 
 /// Newcomers that wait to be looked at, and bytes of theirs that are kept meanwhile, each and together.
@@ -45,7 +40,6 @@ pub struct Server {
     endpoint: quinn::Endpoint,
     address: SocketAddr,
     listeners: Listeners,
-    certificates: Mutex<Certificates>,
     handshakes: FuturesUnordered<BoxFuture<'static, Result<Incoming, Refusal>>>,
     counters: Arc<Counters>,
 }
@@ -81,7 +75,7 @@ impl Server {
     /// When the address cannot be had, or TLS cannot be set up.
     pub fn bind(config: ServerConfig) -> Result<Self, BindError> {
         let failed = |source| BindError::Socket { socket: format!("UDP {}", config.bind), source };
-        let quic = quic_config(&config, &config.certificates)?;
+        let quic = quic_config(&config)?;
         let socket = socket::udp(config.bind).map_err(failed)?;
         let endpoint = quinn::Endpoint::new(EndpointConfig::default(), Some(quic), socket, Arc::new(TokioRuntime));
         let endpoint = endpoint.map_err(failed)?;
@@ -91,7 +85,6 @@ impl Server {
             listeners,
             address: endpoint.local_addr().map_err(failed)?,
             endpoint,
-            certificates: Mutex::new(config.certificates.clone()),
             config,
             handshakes: FuturesUnordered::new(),
             counters: Arc::default(),
@@ -110,18 +103,7 @@ impl Server {
 
     /// The fingerprint of each certificate shown to newcomers.
     pub fn fingerprints(&self) -> Vec<Fingerprint> {
-        self.certificates.lock().unwrap_or_else(PoisonError::into_inner).fingerprints()
-    }
-
-    /// Shows newcomers other certificates; connections that exist go on.
-    ///
-    /// # Errors
-    /// When they cannot be used; the old ones stay then.
-    pub fn set_certificates(&self, certificates: Certificates) -> Result<(), TlsError> {
-        let quic = quic_config(&self.config, &certificates)?;
-        self.endpoint.set_server_config(Some(quic));
-        *self.certificates.lock().unwrap_or_else(PoisonError::into_inner) = certificates;
-        Ok(())
+        self.config.tls.certificates().fingerprints()
     }
 
     /// What was counted since the server began.
@@ -168,7 +150,8 @@ impl Server {
         } else {
             newcomer
         };
-        self.begin(|protocols, deadline| async move { incoming::over_quic(newcomer, &protocols, deadline).await });
+        let tls = self.config.tls.clone();
+        self.begin(|protocols, deadline| async move { incoming::over_quic(newcomer, &tls, &protocols, deadline).await });
     }
 
     /// As [`greet`](Self::greet), for whoever has shown by connecting that its address is its own.
@@ -204,10 +187,10 @@ impl Server {
     }
 }
 
-fn quic_config(config: &ServerConfig, certificates: &Certificates) -> Result<quinn::ServerConfig, TlsError> {
+fn quic_config(config: &ServerConfig) -> Result<quinn::ServerConfig, TlsError> {
     let mut protocols = config.protocols.clone();
     protocols.push(web_transport_quinn::ALPN.to_owned());
-    let tls = certificates.server_config(&protocols)?;
+    let tls = config.tls.quic_config(&protocols)?;
     let mut quic = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
     let (newcomers, bytes, bytes_total) = WAITING;
     quic.transport_config(config.quic.transport())

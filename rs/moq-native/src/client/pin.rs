@@ -1,4 +1,5 @@
-//! The fingerprint of a development server's certificate, asked for over plain HTTP.
+//! The fingerprint of a development server's certificate, asked for over plain HTTP; and of the one that follows it, so that a
+//! certificate that is renewed between the answer and the handshake is believed too.
 //!
 //! Whoever sits between can answer with their own: this is for one's own machine. The answer is read to its end, which
 //! HTTP/1.0 puts where the connection closes.
@@ -15,18 +16,18 @@ use url::{Position, Url};
 use super::{ConnectError, PinError, resolve};
 use crate::tls::Fingerprint;
 
-/// Where servers tell it.
-const PATH: &str = "/certificate.sha256";
+/// Where servers tell it. One that knows of no second fingerprint ignores the query.
+const TARGET: &str = "/certificate.sha256?all";
 
 /// Longest answer that is read, in bytes: 64 digits and any reasonable header.
 const ANSWER_BYTES_MAX: u64 = 16 * 1024;
 
 /// Asks the host and port of `url`, whatever its path and query.
-pub(super) async fn fetch(url: &Url) -> Result<Fingerprint, ConnectError> {
+pub(super) async fn fetch(url: &Url) -> Result<Vec<Fingerprint>, ConnectError> {
     let port = url.port_or_known_default().ok_or(ConnectError::Host)?;
     let mut tcp = resolve::first(url, port, async |address| Ok(TcpStream::connect(address).await?)).await?;
     let authority = &url[Position::BeforeHost..Position::AfterPort];
-    let request = format!("GET {PATH} HTTP/1.0\r\nHost: {authority}\r\n\r\n");
+    let request = format!("GET {TARGET} HTTP/1.0\r\nHost: {authority}\r\n\r\n");
 
     let mut answer = Vec::new();
     let exchange = async {
@@ -37,7 +38,8 @@ pub(super) async fn fetch(url: &Url) -> Result<Fingerprint, ConnectError> {
     Ok(read(&answer)?)
 }
 
-fn read(answer: &[u8]) -> Result<Fingerprint, PinError> {
+/// The fingerprints of an answer, one a line; at least one.
+fn read(answer: &[u8]) -> Result<Vec<Fingerprint>, PinError> {
     let answer = std::str::from_utf8(answer).map_err(|_| PinError::NotHttp)?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(PinError::NotHttp)?;
     let mut status = head.split(' ');
@@ -46,7 +48,7 @@ fn read(answer: &[u8]) -> Result<Fingerprint, PinError> {
         _ => return Err(PinError::NotHttp),
     };
     match status.get(..3).and_then(|code| code.parse().ok()) {
-        Some(StatusCode::OK) => Ok(body.trim().parse()?),
+        Some(StatusCode::OK) => Ok(body.trim().split('\n').map(|line| line.trim().parse()).collect::<Result<_, _>>()?),
         Some(other) => Err(PinError::Status(other)),
         None => Err(PinError::NotHttp),
     }
@@ -62,9 +64,16 @@ mod tests {
     fn the_body_is_the_fingerprint() {
         for end in ["", "\n"] {
             let answer = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n{DIGITS}{end}");
-            assert_eq!(read(answer.as_bytes()).unwrap().to_string(), DIGITS);
+            assert_eq!(read(answer.as_bytes()).unwrap(), [DIGITS.parse().unwrap()]);
         }
-        assert_eq!(read(format!("HTTP/1.0 200\r\n\r\n{DIGITS}").as_bytes()).unwrap().to_string(), DIGITS);
+        assert_eq!(read(format!("HTTP/1.0 200\r\n\r\n{DIGITS}").as_bytes()).unwrap(), [DIGITS.parse().unwrap()]);
+    }
+
+    #[test]
+    fn there_may_be_several() {
+        let next = DIGITS.replace('e', "0");
+        let answer = format!("HTTP/1.0 200 OK\r\n\r\n{DIGITS}\n{next}\n");
+        assert_eq!(read(answer.as_bytes()).unwrap(), [DIGITS.parse().unwrap(), next.parse().unwrap()]);
     }
 
     #[test]

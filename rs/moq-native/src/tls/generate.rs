@@ -42,7 +42,11 @@ impl Certificates {
         Self::generate_at(names, SystemTime::now())
     }
 
-    fn generate_at(names: &[impl AsRef<str>], now: SystemTime) -> Result<Self, GenerateError> {
+    /// The same as of another time.
+    ///
+    /// # Errors
+    /// When a name is neither a host name nor an address.
+    pub fn generate_at(names: &[impl AsRef<str>], now: SystemTime) -> Result<Self, GenerateError> {
         let names: Vec<String> = names.iter().map(|name| name.as_ref().to_owned()).collect();
         let begins = now - CLOCK_SKEW;
         let expires = begins + GENERATED_LIFETIME;
@@ -58,7 +62,7 @@ impl Certificates {
         let certificate = params.self_signed(&key)?;
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let key = certified(vec![certificate.into()], key, &provider())?;
-        Ok(Self { keys: Arc::new([Arc::new(key)]), expires: Some(expires) })
+        Ok(Self { keys: Arc::new([Arc::new(key)]), expires })
     }
 }
 
@@ -80,7 +84,7 @@ mod tests {
         let now = SystemTime::now();
         let certificates = Certificates::generate_at(&["localhost", "127.0.0.1", "::1"], now).unwrap();
 
-        let expires = certificates.expires().unwrap();
+        let expires = certificates.expires();
         assert_eq!(expires.duration_since(now - CLOCK_SKEW).unwrap(), GENERATED_LIFETIME);
         assert!(GENERATED_LIFETIME <= Duration::from_secs(14 * 24 * 60 * 60));
 

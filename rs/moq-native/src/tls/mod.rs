@@ -1,12 +1,16 @@
-//! TLS: which certificate a server shows and what a client believes.
+//! TLS: which certificate a server shows, which clients' it believes, and what a client shows and believes.
 //!
-//! Reading files is in `load`, making certificates in `generate`, choosing among several in `select`, believing in `verify`.
-//! Watching files for changes is the program's matter: it loads again and hands the result to the server.
+//! Reading files is in `load`, making certificates in `generate`, choosing among several in `select`. A server's part is
+//! [`ServerTls`], which can be changed while it serves; a client's is [`Trust`] and [`Identity`]. When to load again is the
+//! program's matter.
 
+mod client;
+mod dates;
 mod fingerprint;
 mod generate;
 mod load;
 mod select;
+mod server;
 mod verify;
 
 use std::{sync::Arc, time::SystemTime};
@@ -18,9 +22,11 @@ use rustls::{
 };
 
 pub use self::{
+    client::{ClientCertificate, ClientCertificateError, ClientRoots, ClientRootsError, Identity},
     fingerprint::{Fingerprint, FingerprintError},
     generate::{GENERATED_LIFETIME, GenerateError},
     load::{LoadError, PemFiles},
+    server::ServerTls,
     verify::{Trust, TrustError},
 };
 
@@ -28,34 +34,31 @@ pub use self::{
 #[derive(Clone, Debug)]
 pub struct Certificates {
     keys: Arc<[Arc<CertifiedKey>]>,
-    /// When a generated certificate ends. `None`: it came from files, whose owner renews them.
-    expires: Option<SystemTime>,
+    expires: SystemTime,
 }
 
 impl Certificates {
+    /// These certificates, and after them those of `more`.
+    #[must_use]
+    pub fn with(&self, more: &Self) -> Self {
+        let keys = self.keys.iter().chain(&*more.keys).cloned().collect();
+        Self { keys, expires: self.expires.min(more.expires) }
+    }
+
     /// The SHA-256 of each certificate, as browsers pin it (`serverCertificateHashes`).
     pub fn fingerprints(&self) -> Vec<Fingerprint> {
         self.keys.iter().filter_map(|key| key.cert.first()).map(|certificate| Fingerprint::of(certificate)).collect()
     }
 
-    /// When a generated certificate ends. `None`: it came from files.
-    pub fn expires(&self) -> Option<SystemTime> {
-        self.expires
+    /// The SHA-256 of the certificate that a client is shown which asks for this host name. `None`: it asks for none, as
+    /// clients do that dial an address.
+    pub fn fingerprint_for(&self, name: Option<&str>) -> Option<Fingerprint> {
+        select::select(&self.keys, name)?.cert.first().map(|certificate| Fingerprint::of(certificate))
     }
 
-    /// A TLS server that shows these certificates and agrees on the first of its own `protocols` that the client has.
-    ///
-    /// # Errors
-    /// When the system gives no randomness for session tickets.
-    pub fn server_config(&self, protocols: &[impl AsRef<str>]) -> Result<rustls::ServerConfig, rustls::Error> {
-        let mut config = rustls::ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(select::ByName(self.keys.clone())));
-        config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_ref().as_bytes().to_vec()).collect();
-        config.ignore_client_order = true;
-        config.ticketer = aws_lc_rs::Ticketer::new()?;
-        Ok(config)
+    /// When the first of them ends.
+    pub fn expires(&self) -> SystemTime {
+        self.expires
     }
 }
 

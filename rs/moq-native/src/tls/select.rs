@@ -2,7 +2,7 @@
 //!
 //! Spec: RFC 6066, section 3 (server name); RFC 9525 (matching it).
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::{
     client::verify_server_name,
@@ -11,22 +11,37 @@ use rustls::{
 };
 use rustls_pki_types::ServerName;
 
-/// Shows the first certificate valid for the client's name, else the very first: a client may check a fingerprint, not names.
-#[derive(Debug)]
-pub(super) struct ByName(pub(super) Arc<[Arc<CertifiedKey>]>);
+use super::Certificates;
 
-impl ResolvesServerCert for ByName {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.select(hello.server_name()).cloned()
+/// Shows each client what [`select`] says of the certificates of the moment.
+#[derive(Debug)]
+pub(super) struct ByName(RwLock<Certificates>);
+
+impl ByName {
+    pub(super) fn new(certificates: Certificates) -> Self {
+        Self(RwLock::new(certificates))
+    }
+
+    pub(super) fn certificates(&self) -> Certificates {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set(&self, certificates: Certificates) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = certificates;
     }
 }
 
-impl ByName {
-    fn select(&self, name: Option<&str>) -> Option<&Arc<CertifiedKey>> {
-        let wanted = name.and_then(|name| ServerName::try_from(name).ok());
-        let named = wanted.and_then(|wanted| self.0.iter().find(|key| is_valid_for(key, &wanted)));
-        named.or(self.0.first())
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        select(&self.certificates().keys, hello.server_name()).cloned()
     }
+}
+
+/// The first certificate valid for the name, else the very first: a client may check a fingerprint, not names.
+pub(super) fn select<'a>(keys: &'a [Arc<CertifiedKey>], name: Option<&str>) -> Option<&'a Arc<CertifiedKey>> {
+    let wanted = name.and_then(|name| ServerName::try_from(name).ok());
+    let named = wanted.and_then(|wanted| keys.iter().find(|key| is_valid_for(key, &wanted)));
+    named.or(keys.first())
 }
 
 fn is_valid_for(key: &CertifiedKey, name: &ServerName<'_>) -> bool {
@@ -37,13 +52,11 @@ fn is_valid_for(key: &CertifiedKey, name: &ServerName<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tls::Certificates;
 
     #[test]
     fn the_name_decides_and_the_first_is_for_everybody_else() {
         let of = |name: &str| Certificates::generate(&[name]).unwrap().keys[0].clone();
         let keys = [of("first.test"), of("*.wild.test"), of("third.test")];
-        let by_name = ByName(Arc::new(keys.clone()));
 
         for (name, expected) in [
             (Some("first.test"), 0),
@@ -54,7 +67,7 @@ mod tests {
             (Some("not a name"), 0),
             (None, 0),
         ] {
-            assert!(Arc::ptr_eq(by_name.select(name).unwrap(), &keys[expected]), "{name:?}");
+            assert!(Arc::ptr_eq(select(&keys, name).unwrap(), &keys[expected]), "{name:?}");
         }
     }
 }

@@ -7,7 +7,7 @@ use moq_lite::transport::Connection;
 use moq_native::{
     AnyConnection, Client, ConnectError, PinError, Server,
     backend::qmux,
-    tls::{Certificates, Trust},
+    tls::{Certificates, ServerTls, Trust},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -52,7 +52,7 @@ async fn a_development_server_is_pinned_by_what_it_says_over_http() {
         soon(async { tokio::join!(client.connect(&url), answer(listener, page), admit(&mut server)) }).await;
 
     assert_eq!(connected.unwrap().protocol(), Some("moq-lite-06"));
-    assert_eq!(request, format!("GET /certificate.sha256 HTTP/1.0\r\nHost: {address}\r\n\r\n"));
+    assert_eq!(request, format!("GET /certificate.sha256?all HTTP/1.0\r\nHost: {address}\r\n\r\n"));
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn a_server_that_is_silent_is_given_up() {
 /// Serves one WebSocket over TLS, whatever its path.
 #[allow(clippy::result_large_err, reason = "the callback of a handshake is the library's to shape")]
 async fn serve_wss(listener: TcpListener, certificates: Certificates) -> AnyConnection {
-    let tls = TlsAcceptor::from(Arc::new(certificates.server_config(&["http/1.1"]).unwrap()));
+    let tls = TlsAcceptor::from(Arc::new(ServerTls::from(certificates).tcp_config(&["http/1.1"]).unwrap()));
     let (tcp, _) = listener.accept().await.unwrap();
     let answer = |request: &Request, mut response: Response| {
         assert_eq!(request.uri(), "/room?jwt=secret");

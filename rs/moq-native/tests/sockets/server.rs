@@ -250,18 +250,27 @@ async fn a_unix_socket_outlives_no_server_and_replaces_no_file() {
 
 #[tokio::test]
 async fn certificates_change_without_a_restart() {
-    let (mut server, client) = endpoints().await;
+    let config = server_config();
+    let tls = config.tls.clone();
+    let mut server = Server::bind(config).unwrap();
+    let (before, late) = (client_of(&server), client_of(&server));
     let url = url("moqt", server.local_addr(), "/");
-    soon(beside(&mut server, client.connect(&url))).await.unwrap();
+    let (connected, accepted) =
+        soon(async { tokio::join!(before.connect(&url), async { arrive(&mut server).await.accept().await }) }).await;
+    let (mut connected, mut accepted) = (connected.unwrap(), accepted.unwrap());
 
     let old = server.fingerprints();
-    server.set_certificates(Certificates::generate(&["localhost"]).unwrap()).unwrap();
+    tls.set_certificates(Certificates::generate(&["localhost"]).unwrap());
     assert_ne!(server.fingerprints(), old);
-    let distrusted = soon(beside(&mut server, client.connect(&url))).await;
+    let distrusted = soon(beside(&mut server, late.connect(&url))).await;
     assert!(matches!(distrusted, Err(ConnectError::Quic(quinn::ConnectionError::TransportError(_)))), "{distrusted:?}");
-
     let renewed = Stranger::of(&server, "moq-lite-06");
     soon(beside(&mut server, renewed.connect())).await.unwrap();
+
+    // Whoever was inside stays, and whoever had been inside may come back with the ticket it got.
+    open_uni_with(&mut connected, b"still here").await;
+    soon(beside(&mut server, accept_uni(&mut accepted))).await;
+    soon(beside(&mut server, before.connect(&url))).await.unwrap();
 }
 
 #[tokio::test]
