@@ -4,11 +4,12 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+use moq_native::tls::PemFiles;
 use moq_proto::{Path, Version};
 
 use crate::options::{
-    Address, AuthOptions, CacheOptions, Capacity, Conflict, Format, Level, LogOptions, Options, Prefix, PublicOptions,
-    PublishOptions, QuicOptions, ServerOptions, TlsOptions, WebOptions,
+    Address, AuthOptions, CacheOptions, Capacity, Conflict, Format, HttpsOptions, Level, LogOptions, Options, Prefix,
+    PublicOptions, PublishOptions, QuicOptions, ServerOptions, TlsOptions, WebOptions,
 };
 
 /// The least for the head of a request, in bytes: browsers send half as much.
@@ -59,16 +60,11 @@ impl ServerConfig {
 /// `[server.tls]`, settled: at least one certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TlsConfig {
-    pub pairs: Vec<CertificateFiles>,
-    /// Names for one generated certificate, where there are no files.
+    pub pairs: Vec<PemFiles>,
+    /// Names for one generated certificate, after those of the files.
     pub generate: Vec<String>,
-}
-
-/// A certificate chain and its private key, in PEM.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct CertificateFiles {
-    pub cert: PathBuf,
-    pub key: PathBuf,
+    /// Authorities that vouch for clients. None: clients are not asked for certificates.
+    pub roots: Vec<PathBuf>,
 }
 
 /// `[server.quic]`, settled.
@@ -87,6 +83,8 @@ pub(crate) struct QuicConfig {
 pub(crate) struct WebConfig {
     /// Where plain HTTP listens; `None`: nowhere.
     pub http: Option<Address>,
+    /// Where HTTP with TLS listens; `None`: nowhere.
+    pub https: Option<HttpsConfig>,
     pub websocket: bool,
     pub header_timeout: Duration,
     pub request_timeout: Duration,
@@ -94,6 +92,16 @@ pub(crate) struct WebConfig {
     pub max_per_ip: usize,
     /// In bytes.
     pub max_header: usize,
+}
+
+/// `[web.https]`, settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HttpsConfig {
+    pub listen: Address,
+    /// None: what `[server.tls]` shows is shown here too.
+    pub pairs: Vec<PemFiles>,
+    /// Authorities that vouch for clients. None: clients are not asked for certificates.
+    pub roots: Vec<PathBuf>,
 }
 
 /// `[auth]`, settled.
@@ -165,10 +173,10 @@ pub(crate) enum Problem {
          or for development `generate = [\"localhost\"]` (--tls-generate localhost)"
     )]
     NoCertificate,
-    #[error("{certs} certificates and {keys} keys in [server.tls]: each `cert` needs its `key`, in the same order")]
-    UnpairedCertificates { certs: usize, keys: usize },
-    #[error("`cert` and `generate` are both set in [server.tls]: a real certificate needs no generated one beside it")]
-    TwoKindsOfCertificate,
+    #[error("{certs} certificates and {keys} keys in [{table}]: each `cert` needs its `key`, in the same order")]
+    UnpairedCertificates { table: &'static str, certs: usize, keys: usize },
+    #[error("[web.https] listens nowhere: set its `listen`, such as \"[::]:443\", or take its other keys away")]
+    HttpsNowhere,
     #[error("a name in `server.tls.generate` is empty; name the hosts, such as [\"localhost\"]")]
     NamelessCertificate,
     #[error(
@@ -227,23 +235,31 @@ fn server(options: ServerOptions, problems: &mut Vec<Problem>) -> ServerConfig {
 }
 
 fn tls(options: TlsOptions, problems: &mut Vec<Problem>) -> TlsConfig {
-    let (certs, keys) = (options.cert.unwrap_or_default(), options.key.unwrap_or_default());
-    if certs.len() != keys.len() {
-        problems.push(Problem::UnpairedCertificates { certs: certs.len(), keys: keys.len() });
-    }
+    let is_named = |files: &Option<Vec<PathBuf>>| files.as_ref().is_some_and(|files| !files.is_empty());
+    let has_files = is_named(&options.cert) || is_named(&options.key);
+    let pairs = pairs("server.tls", options.cert, options.key, problems);
     let generate = options.generate.unwrap_or_default();
-    let has_files = !certs.is_empty() || !keys.is_empty();
     if !has_files && generate.is_empty() {
         problems.push(Problem::NoCertificate);
-    }
-    if has_files && !generate.is_empty() {
-        problems.push(Problem::TwoKindsOfCertificate);
     }
     if generate.iter().any(String::is_empty) {
         problems.push(Problem::NamelessCertificate);
     }
-    let pairs = certs.into_iter().zip(keys).map(|(cert, key)| CertificateFiles { cert, key }).collect();
-    TlsConfig { pairs, generate }
+    TlsConfig { pairs, generate, roots: options.root.unwrap_or_default() }
+}
+
+/// Each certificate with its key.
+fn pairs(
+    table: &'static str,
+    certs: Option<Vec<PathBuf>>,
+    keys: Option<Vec<PathBuf>>,
+    problems: &mut Vec<Problem>,
+) -> Vec<PemFiles> {
+    let (certs, keys) = (certs.unwrap_or_default(), keys.unwrap_or_default());
+    if certs.len() != keys.len() {
+        problems.push(Problem::UnpairedCertificates { table, certs: certs.len(), keys: keys.len() });
+    }
+    certs.into_iter().zip(keys).map(|(certificate, key)| PemFiles { certificate, key }).collect()
 }
 
 fn quic(options: &QuicOptions, problems: &mut Vec<Problem>) -> QuicConfig {
@@ -275,6 +291,7 @@ fn web(options: WebOptions, problems: &mut Vec<Problem>) -> WebConfig {
     }
     WebConfig {
         http: options.http.listen,
+        https: https(options.https, problems),
         websocket: options.ws.unwrap_or(true),
         header_timeout: time("web.header_timeout", options.header_timeout, Duration::from_secs(5), problems),
         request_timeout: time("web.request_timeout", options.request_timeout, Duration::from_secs(30), problems),
@@ -282,6 +299,15 @@ fn web(options: WebOptions, problems: &mut Vec<Problem>) -> WebConfig {
         max_per_ip,
         max_header,
     }
+}
+
+fn https(options: HttpsOptions, problems: &mut Vec<Problem>) -> Option<HttpsConfig> {
+    let is_silent = options.cert.is_none() && options.key.is_none() && options.root.is_none();
+    let pairs = pairs("web.https", options.cert, options.key, problems);
+    if options.listen.is_none() && !is_silent {
+        problems.push(Problem::HttpsNowhere);
+    }
+    options.listen.map(|listen| HttpsConfig { listen, pairs, roots: options.root.unwrap_or_default() })
 }
 
 fn auth(options: AuthOptions, problems: &mut Vec<Problem>) -> AuthConfig {

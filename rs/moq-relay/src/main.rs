@@ -14,6 +14,7 @@ mod options;
 mod relay;
 mod shard;
 mod shutdown;
+mod tls;
 mod watch;
 mod web;
 

@@ -19,6 +19,8 @@ struct Counters {
     sessions_refused: AtomicU64,
     sessions_panicked: AtomicU64,
     accept_failures: AtomicU64,
+    tls_late: AtomicU64,
+    tls_failed: AtomicU64,
 }
 
 impl Metrics {
@@ -43,8 +45,18 @@ impl Metrics {
         self.counters.accept_failures.fetch_add(1, Relaxed);
     }
 
+    /// No TLS handshake over TCP came about in time.
+    pub(crate) fn tls_late(&self) {
+        self.counters.tls_late.fetch_add(1, Relaxed);
+    }
+
+    /// A TLS handshake over TCP failed.
+    pub(crate) fn tls_failed(&self) {
+        self.counters.tls_failed.fetch_add(1, Relaxed);
+    }
+
     /// Every counter with its name, in a fixed order.
-    pub(crate) fn read(&self) -> [(&'static str, u64); 5] {
+    pub(crate) fn read(&self) -> [(&'static str, u64); 7] {
         let counters = &*self.counters;
         [
             ("moq_relay_sessions_opened_total", counters.sessions_opened.load(Relaxed)),
@@ -52,6 +64,8 @@ impl Metrics {
             ("moq_relay_sessions_refused_total", counters.sessions_refused.load(Relaxed)),
             ("moq_relay_sessions_panicked_total", counters.sessions_panicked.load(Relaxed)),
             ("moq_relay_accept_failures_total", counters.accept_failures.load(Relaxed)),
+            ("moq_relay_tls_late_total", counters.tls_late.load(Relaxed)),
+            ("moq_relay_tls_failed_total", counters.tls_failed.load(Relaxed)),
         ]
     }
 }

@@ -1,18 +1,18 @@
 //! The relay: its shards around one origin, from a configuration to its end.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
 use anyhow::{Context as _, anyhow, bail};
-use futures::stream::{FuturesUnordered, StreamExt as _};
+use futures::{
+    future::join_all,
+    stream::{FuturesUnordered, StreamExt as _},
+};
 use moq_lite::{
     model::{cache::Budget, origin::Origin},
     session::{self, Limits, fanout::Fanout},
     stats::Stats,
 };
-use moq_native::{
-    AnyConnection, Server, ServerConfig,
-    tls::{Certificates, PemFiles},
-};
+use moq_native::{AnyConnection, Server, ServerConfig, tls::ServerTls};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot},
@@ -23,14 +23,15 @@ use tracing::{debug, info, warn};
 use crate::{
     auth::{self, Auth, FileError, Files, Public},
     cache,
-    config::{self, Config, KeyConfig, QuicConfig, TlsConfig, WebConfig},
+    config::{self, Config, KeyConfig, QuicConfig, WebConfig},
     connection::{self, Hub},
     listener::{self, TASKS_MAX},
     metrics::Metrics,
     options::Address,
     shard::Shard,
     shutdown::{GRACE, REASON, Shutdown, Signals},
-    web::{self, Site, Upgrade, Upgrades},
+    tls::{self, Store},
+    web::{self, Crowd, Secure, Site, Upgrade, Upgrades},
 };
 
 /// WebSockets that were promised and not yet taken by their shard: a burst of a second or so.
@@ -47,6 +48,15 @@ pub(crate) struct Relay {
     metrics: Metrics,
     auth: Arc<Auth>,
     origin: Origin,
+    certificates: Arc<tls::Counts>,
+}
+
+/// A socket for HTTP.
+struct Door {
+    transport: &'static str,
+    socket: std::net::TcpListener,
+    /// `None`: in the clear.
+    tls: Option<ServerTls>,
 }
 
 /// Reads the files that the configuration names, as a start does.
@@ -54,7 +64,7 @@ pub(crate) struct Relay {
 /// # Errors
 /// What a start would fail with.
 pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
-    certificates(&config.server.tls)?;
+    Store::load(&config.server.tls, config.web.https.as_ref(), SystemTime::now())?;
     keys(config.auth.keys.clone()).map(drop)
 }
 
@@ -65,12 +75,14 @@ impl Relay {
     /// When a certificate or a key cannot be had, or a socket is refused.
     pub(crate) async fn build(config: Config) -> anyhow::Result<Self> {
         let files = keys(config.auth.keys)?;
-        let certificates = certificates(&config.server.tls)?;
-        let fingerprint = certificates.fingerprints().first().map(ToString::to_string);
-        let http = match &config.web.http {
-            Some(address) => Some(bind_http(address).await?),
-            None => None,
-        };
+        let certificates = Store::load(&config.server.tls, config.web.https.as_ref(), SystemTime::now())?;
+        let mut doors = Vec::new();
+        if let Some(address) = &config.web.http {
+            doors.push(Door { transport: "http", socket: bind_http(address).await?, tls: None });
+        }
+        if let Some(https) = &config.web.https {
+            doors.push(Door { transport: "https", socket: bind_http(&https.listen).await?, tls: certificates.https() });
+        }
         let (signals, (shutdown, stopping)) = (Signals::listen().context("listening for signals")?, Shutdown::new());
         let (metrics, hop) = (Metrics::default(), session::random_hop());
         let public = Public::new(config.auth.public_publish, config.auth.public_subscribe);
@@ -93,21 +105,29 @@ impl Relay {
         let (rights, ()) = Shard::start("auth", move |ready| auth::watch(watching, files, stopping, ready)).await?;
         let mut shards = vec![rights];
 
-        let server = server_config(&config.server, certificates).await?;
+        let (shown, pins, counted, stopping) =
+            (certificates.quic(), certificates.pins(), Arc::<tls::Counts>::default(), hub.stopping.clone());
+        let counts = counted.clone();
+        let (renewal, ()) = Shard::start("tls", move |ready| tls::watch(certificates, counts, stopping, ready)).await?;
+        shards.push(renewal);
+
+        let server = server_config(&config.server, shown).await?;
         let quic_hub = hub.clone();
         let (quic, udp) = Shard::start("quic", move |ready| serve_quic(server, quic_hub, ready)).await?;
         info!(transport = %"quic", address = %udp, "listening");
         shards.push(quic);
-        if let Some(socket) = http {
+        if !doors.is_empty() {
             let (auth, origin) = (hub.auth.clone(), hub.origin.clone());
             let (protocols, versions) = (config.server.protocols(), config.server.versions);
-            let site = move |sessions| Site { auth, origin, fingerprint, udp, versions, protocols, sessions };
-            let (web, tcp) = Shard::start("web", move |ready| serve_web(socket, config.web, site, hub, ready)).await?;
-            info!(transport = %"http", address = %tcp, "listening");
+            let site = move |sessions| Site { auth, origin, pins, udp, versions, protocols, sessions };
+            let (web, addresses) = Shard::start("web", move |ready| serve_web(doors, config.web, site, hub, ready)).await?;
+            for (transport, address) in addresses {
+                info!(%transport, %address, "listening");
+            }
             shards.push(web);
         }
         info!(version = env!("CARGO_PKG_VERSION"), "ready");
-        Ok(Self { shards, shutdown, signals, metrics, auth, origin })
+        Ok(Self { shards, shutdown, signals, metrics, auth, certificates: counted, origin })
     }
 
     /// Serves until a signal, or until a shard fails; then tells every client and ends.
@@ -131,7 +151,7 @@ impl Relay {
             },
             signal = self.signals.next() => warn!(signal, "stopped at once"),
         }
-        for (name, value) in self.metrics.read() {
+        for (name, value) in self.metrics.read().into_iter().chain(self.certificates.all()) {
             debug!(name, value, "counted");
         }
         let refusals = self.origin.refusals().by_reason().map(|(reason, value)| (ANNOUNCEMENTS_REFUSED, reason, value));
@@ -158,28 +178,33 @@ async fn serve_quic(config: ServerConfig, hub: Hub, ready: oneshot::Sender<Socke
     Ok(())
 }
 
-/// The life of the shard that serves HTTP, and sessions over WebSocket.
+/// The life of the shard that serves HTTP, with TLS and without, and sessions over WebSocket.
 async fn serve_web(
-    socket: std::net::TcpListener,
+    doors: Vec<Door>,
     config: WebConfig,
     site: impl FnOnce(Option<mpsc::Sender<Upgrade>>) -> Site,
     hub: Hub,
-    ready: oneshot::Sender<SocketAddr>,
+    ready: oneshot::Sender<Vec<(&'static str, SocketAddr)>>,
 ) -> anyhow::Result<()> {
-    let socket = TcpListener::from_std(socket).context("taking over the HTTP socket")?;
     let (fanout, viewers) = Fanout::new(hub.stats.clone());
     let (promised, taken) = mpsc::channel(UPGRADES_MAX);
-    let site = site(config.websocket.then_some(promised));
-    // Whoever asked for the address may be gone; the end comes with `stopping` then.
-    let _ = ready.send(socket.local_addr()?);
-
     let (metrics, stopping) = (hub.metrics.clone(), hub.stopping.clone());
-    let pages = web::serve(socket, web::router(Arc::new(site)), web::Limits::from(&config), metrics.clone(), stopping.clone());
+    let (router, limits) = (web::router(Arc::new(site(config.websocket.then_some(promised)))), web::Limits::from(&config));
+    let (mut addresses, mut pages, crowd) = (Vec::new(), Vec::new(), Crowd::default());
+    for Door { transport, socket, tls } in doors {
+        let socket = TcpListener::from_std(socket).with_context(|| format!("taking over the socket for {transport}"))?;
+        addresses.push((transport, socket.local_addr()?));
+        let listener = web::Listener { socket, secure: tls.map(Secure::new).transpose()?, crowd: crowd.clone() };
+        pages.push(web::serve(listener, router.clone(), limits, metrics.clone(), stopping.clone()));
+    }
+    // Whoever asked for the addresses may be gone; the end comes with `stopping` then.
+    let _ = ready.send(addresses);
+
     let mut upgrades = Upgrades(taken);
     let sessions = listener::run(&mut upgrades, TASKS_MAX, metrics, stopping, |upgrade| {
         connection::over_websocket(hub.clone(), viewers.clone(), upgrade)
     });
-    during(fanout, async { tokio::join!(pages, sessions) }).await;
+    during(fanout, async { tokio::join!(join_all(pages), sessions) }).await;
     Ok(())
 }
 
@@ -191,25 +216,15 @@ async fn during<T>(fanout: Fanout<AnyConnection>, sessions: impl Future<Output =
     }
 }
 
-/// The certificates that `config` names.
-fn certificates(config: &TlsConfig) -> anyhow::Result<Certificates> {
-    if config.pairs.is_empty() {
-        return Certificates::generate(&config.generate).context("generating a certificate");
-    }
-    let files: Vec<_> =
-        config.pairs.iter().map(|pair| PemFiles { certificate: pair.cert.clone(), key: pair.key.clone() }).collect();
-    Certificates::load(&files).context("loading certificates")
-}
-
 /// The keys and revocations that `config` names.
 fn keys(config: KeyConfig) -> anyhow::Result<Files> {
     let told = |wrong: Vec<FileError>| wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     Files::load(config).map_err(|wrong| anyhow!("reading the files of [auth]: {}", told(wrong)))
 }
 
-async fn server_config(config: &config::ServerConfig, certificates: Certificates) -> anyhow::Result<ServerConfig> {
+async fn server_config(config: &config::ServerConfig, tls: ServerTls) -> anyhow::Result<ServerConfig> {
     let address = config.bind.resolve().await.with_context(|| format!("looking up {}", config.bind))?;
-    let mut server = ServerConfig::new(address, certificates);
+    let mut server = ServerConfig::new(address, tls);
     server.protocols = config.protocols();
     server.setup_timeout = config.setup_timeout;
     server.quic.idle_timeout = config.quic.idle_timeout;

@@ -11,7 +11,7 @@ mod public;
 mod refused;
 mod request;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod watch;
 
 use std::time::SystemTime;

@@ -72,11 +72,13 @@ fn what_contradicts_itself_is_refused() {
 }
 
 #[test]
-fn every_certificate_needs_its_key_and_no_other_kind_beside_it() {
+fn every_certificate_needs_its_key() {
     let rows: &[(&[&str], Problem)] = &[
-        (&["--tls-cert", "a.pem"], Problem::UnpairedCertificates { certs: 1, keys: 0 }),
-        (&["--tls-cert", "a.pem,b.pem", "--tls-key", "a.key"], Problem::UnpairedCertificates { certs: 2, keys: 1 }),
-        (&["--tls-cert", "a.pem", "--tls-key", "a.key", "--tls-generate", "localhost"], Problem::TwoKindsOfCertificate),
+        (&["--tls-cert", "a.pem"], Problem::UnpairedCertificates { table: "server.tls", certs: 1, keys: 0 }),
+        (
+            &["--tls-cert", "a.pem,b.pem", "--tls-key", "a.key"],
+            Problem::UnpairedCertificates { table: "server.tls", certs: 2, keys: 1 },
+        ),
         (&["--tls-generate", ""], Problem::NamelessCertificate),
     ];
     for (args, problem) in rows {

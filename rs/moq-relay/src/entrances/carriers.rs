@@ -31,6 +31,7 @@ use super::Verdict;
 use crate::{
     auth::{Admission, Auth, Refused},
     connection,
+    tls::Pins,
     web::{self, Peer, Site, Upgrade},
 };
 
@@ -91,7 +92,7 @@ impl Carriers {
         let site = Site {
             auth: auth.clone(),
             origin: origin.clone(),
-            fingerprint: None,
+            pins: Pins::default(),
             udp: PEER,
             versions: vec![Version::Lite05],
             protocols: Version::ALPNS.iter().map(|token| (*token).to_owned()).collect(),

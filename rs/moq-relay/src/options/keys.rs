@@ -48,17 +48,21 @@ pub(super) fn entries(table: &str) -> Vec<&'static str> {
     entries
 }
 
-/// The key that `unknown` was probably meant to be: one spelled nearly so, else one of that name in another table.
+/// The key that `unknown` was probably meant to be: one spelled nearly so, else the only one of that name in another table, else
+/// the first of that name further down.
 pub(super) fn nearest(unknown: &str) -> Option<&'static str> {
     let near = KEYS.iter().map(|key| (distance(key, unknown), key)).min()?;
     if near.0 <= 2 {
         return Some(near.1);
     }
     let name = |key: &str| key.rsplit('.').next().map(str::to_owned);
-    let mut elsewhere = KEYS.iter().filter(|key| name(key) == name(unknown));
-    match (elsewhere.next(), elsewhere.next()) {
-        (Some(only), None) => Some(only),
-        _ => None,
+    let elsewhere: Vec<_> = KEYS.iter().filter(|key| name(key) == name(unknown)).collect();
+    match elsewhere[..] {
+        [only] => Some(only),
+        _ => {
+            let (table, _) = unknown.rsplit_once('.')?;
+            elsewhere.into_iter().find(|key| is_below(key, table)).map(String::as_str)
+        }
     }
 }
 

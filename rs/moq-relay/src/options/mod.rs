@@ -29,7 +29,7 @@ pub(crate) use self::{
     quic::QuicOptions,
     server::{Address, ServerOptions},
     tls::TlsOptions,
-    web::WebOptions,
+    web::{HttpsOptions, WebOptions},
 };
 
 /// A relay for live media: one publisher in, any number of viewers out, well under a second behind.

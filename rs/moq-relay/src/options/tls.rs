@@ -19,7 +19,7 @@ pub(crate) struct TlsOptions {
     #[arg(id = "server.tls.key", long = "tls-key", env = "MOQ_SERVER_TLS_KEY", value_name = "FILE", value_delimiter = ',')]
     #[serde(deserialize_with = "value::list")]
     pub key: Option<Vec<PathBuf>>,
-    /// Host names to generate a certificate for, valid for 14 days; browsers pin it with `/certificate.sha256`.
+    /// Host names to generate a certificate for, renewed every 13 days; browsers pin it with `/certificate.sha256`.
     #[arg(
         id = "server.tls.generate",
         long = "tls-generate",
@@ -29,6 +29,17 @@ pub(crate) struct TlsOptions {
     )]
     #[serde(deserialize_with = "value::list")]
     pub generate: Option<Vec<String>>,
+    /// PEM files of authorities that vouch for clients, which may then show a certificate; `auth.mtls` says what it allows.
+    #[arg(
+        id = "server.tls.root",
+        long = "tls-root",
+        visible_alias = "server-tls-root",
+        env = "MOQ_SERVER_TLS_ROOT",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    #[serde(deserialize_with = "value::list")]
+    pub root: Option<Vec<PathBuf>>,
 }
 
 impl TlsOptions {
@@ -39,6 +50,6 @@ impl TlsOptions {
             (None, None) => (file.cert, file.key),
             here => here,
         };
-        Self { cert, key, generate }
+        Self { cert, key, generate, root: self.root.or(file.root) }
     }
 }

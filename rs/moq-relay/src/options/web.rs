@@ -1,6 +1,6 @@
 //! `[web]`: the HTTP side of the relay, where browsers without WebTransport come in as well.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
@@ -22,7 +22,7 @@ pub(crate) struct WebOptions {
         default_missing_value = "true"
     )]
     pub ws: Option<bool>,
-    /// Deadline for the head of a request, counted from the moment the relay waits for it. Default: `5s`.
+    /// Deadline for a TLS handshake, and for the head of a request from the moment the relay waits for it. Default: `5s`.
     #[arg(
         id = "web.header_timeout",
         long = "web-header-timeout",
@@ -53,6 +53,8 @@ pub(crate) struct WebOptions {
     pub max_header: Option<usize>,
     #[command(flatten)]
     pub http: HttpOptions,
+    #[command(flatten)]
+    pub https: HttpsOptions,
 }
 
 impl WebOptions {
@@ -66,6 +68,7 @@ impl WebOptions {
             max_per_ip: self.max_per_ip.or(file.max_per_ip),
             max_header: self.max_header.or(file.max_header),
             http: self.http.over(file.http),
+            https: self.https.over(file.https),
         }
     }
 }
@@ -85,5 +88,51 @@ impl HttpOptions {
     /// Lays `self` over `file`: whatever is set here wins.
     pub(crate) fn over(self, file: Self) -> Self {
         Self { listen: self.listen.or(file.listen) }
+    }
+}
+
+/// `[web.https]` as the operator wrote it.
+#[derive(clap::Args, Clone, Debug, Default, Deserialize)]
+#[command(next_help_heading = "[web.https]")]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct HttpsOptions {
+    /// TCP address for HTTP and WebSocket with TLS; may be the port number of `server.bind`. Default: none.
+    #[arg(id = "web.https.listen", long = "web-https-listen", env = "MOQ_WEB_HTTPS_LISTEN", value_name = "ADDR")]
+    #[serde(deserialize_with = "value::text")]
+    pub listen: Option<Address>,
+    /// PEM files with a certificate chain each. Default: all that [server.tls] shows.
+    #[arg(
+        id = "web.https.cert",
+        long = "web-https-cert",
+        env = "MOQ_WEB_HTTPS_CERT",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    #[serde(deserialize_with = "value::list")]
+    pub cert: Option<Vec<PathBuf>>,
+    /// PEM files with the private keys, in the order of the certificates.
+    #[arg(id = "web.https.key", long = "web-https-key", env = "MOQ_WEB_HTTPS_KEY", value_name = "FILE", value_delimiter = ',')]
+    #[serde(deserialize_with = "value::list")]
+    pub key: Option<Vec<PathBuf>>,
+    /// PEM files of authorities that vouch for clients, as `server.tls.root` for QUIC. Default: none.
+    #[arg(
+        id = "web.https.root",
+        long = "web-https-root",
+        env = "MOQ_WEB_HTTPS_ROOT",
+        value_name = "FILE",
+        value_delimiter = ','
+    )]
+    #[serde(deserialize_with = "value::list")]
+    pub root: Option<Vec<PathBuf>>,
+}
+
+impl HttpsOptions {
+    /// Lays `self` over `file`: whatever is set here wins. A certificate and its key come from the same place.
+    pub(crate) fn over(self, file: Self) -> Self {
+        let (cert, key) = match (self.cert, self.key) {
+            (None, None) => (file.cert, file.key),
+            here => here,
+        };
+        Self { listen: self.listen.or(file.listen), cert, key, root: self.root.or(file.root) }
     }
 }

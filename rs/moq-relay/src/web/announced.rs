@@ -74,7 +74,10 @@ mod tests {
     use moq_token::Verifier;
 
     use super::*;
-    use crate::auth::{Auth, Public};
+    use crate::{
+        auth::{Auth, Public},
+        tls::Pins,
+    };
 
     fn path(text: &str) -> Path {
         text.parse().unwrap()
@@ -93,7 +96,7 @@ mod tests {
         let site = Site {
             auth: auth.into(),
             origin,
-            fingerprint: None,
+            pins: Pins::default(),
             udp: ([127, 0, 0, 1], 1).into(),
             versions: vec![],
             protocols: vec![],

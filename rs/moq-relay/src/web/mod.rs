@@ -5,6 +5,7 @@ mod announced;
 mod certificate;
 mod index;
 mod serve;
+mod tls;
 mod websocket;
 
 use std::{net::SocketAddr, sync::Arc};
@@ -23,17 +24,20 @@ use tokio::sync::mpsc;
 use tower_http::cors::{Any, CorsLayer};
 
 pub(crate) use self::{
-    serve::{Limits, bind, serve},
+    serve::{Crowd, Limits, Listener, bind, serve},
+    tls::Secure,
     websocket::{Upgrade, Upgrades},
 };
-use crate::auth::{Admission, Auth, Refused, Request, Wish};
+use crate::{
+    auth::{Admission, Auth, Refused, Request, Wish},
+    tls::Pins,
+};
 
 /// What the pages show and do.
 pub(crate) struct Site {
     pub(crate) auth: Arc<Auth>,
     pub(crate) origin: Origin,
-    /// SHA-256 of the first QUIC certificate, in lower case hexadecimal. `None`: there is none.
-    pub(crate) fingerprint: Option<String>,
+    pub(crate) pins: Pins,
     /// Where QUIC listens.
     pub(crate) udp: SocketAddr,
     pub(crate) versions: Vec<Version>,

@@ -19,15 +19,17 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use moq_native::tls::ClientCertificate;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     task::JoinSet,
     time::{sleep, timeout},
 };
 use tracing::{debug, warn};
 
-use super::Peer;
+use super::{Peer, Secure, tls::TlsRefused};
 use crate::{config::WebConfig, metrics::Metrics, shutdown::Stopping};
 
 /// First and longest pause after the system had no room for another socket.
@@ -36,7 +38,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 /// Connections that the system keeps while the relay has not looked. Linux cuts it to its own bound, 4096 as shipped.
 const BACKLOG: i32 = 1024;
 
-/// What one listener and one connection may take.
+/// What all listeners together and one connection may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) header_timeout: Duration,
@@ -76,10 +78,19 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
+/// A socket to serve, with TLS or without.
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    /// `None`: in the clear.
+    pub(crate) secure: Option<Secure>,
+    /// All that it and others have let in.
+    pub(crate) crowd: Crowd,
+}
+
 /// Serves `router` to everybody who connects, until `stopping`. Answers under way are finished.
-pub(crate) async fn serve(socket: TcpListener, router: Router, limits: Limits, metrics: Metrics, stopping: Stopping) {
+pub(crate) async fn serve(listener: Listener, router: Router, limits: Limits, metrics: Metrics, stopping: Stopping) {
+    let Listener { socket, secure, crowd } = listener;
     let mut connections = JoinSet::new();
-    let crowd = Crowd::default();
     let mut pause = BACKOFF.0;
     loop {
         let accepted = tokio::select! {
@@ -91,12 +102,11 @@ pub(crate) async fn serve(socket: TcpListener, router: Router, limits: Limits, m
         match accepted {
             Ok((stream, peer)) => {
                 pause = BACKOFF.0;
-                let place = crowd.enter(peer.ip(), &limits).filter(|_| connections.len() < limits.max_connections);
-                let Some(place) = place else {
+                let Some(place) = crowd.enter(peer.ip(), &limits) else {
                     metrics.refused();
                     continue;
                 };
-                let connection = one(stream, peer, router.clone(), limits, stopping.clone());
+                let connection = one(stream, peer, secure.clone(), router.clone(), limits, metrics.clone(), stopping.clone());
                 connections.spawn_local(async move {
                     connection.await;
                     drop(place);
@@ -124,17 +134,58 @@ fn is_connections_own(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | TimedOut)
 }
 
-/// The life of one connection: at most `request_timeout`, and as long again at most for the answer it is in. An upgrade
-/// takes the socket away before that.
-async fn one(stream: TcpStream, peer: SocketAddr, router: Router, limits: Limits, stopping: Stopping) {
+/// The life of one connection.
+async fn one(
+    stream: TcpStream,
+    peer: SocketAddr,
+    secure: Option<Secure>,
+    router: Router,
+    limits: Limits,
+    metrics: Metrics,
+    stopping: Stopping,
+) {
     // An answer, or a frame of a session after the upgrade, never waits to be joined by more.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%peer, %error, "connection lost");
         return;
     }
+    let Some(secure) = secure else {
+        return converse(stream, peer, None, router, limits, stopping).await;
+    };
+    let shaken = tokio::select! {
+        () = stopping.wait() => return,
+        shaken = secure.accept(stream, limits.header_timeout) => shaken,
+    };
+    match shaken {
+        Ok((stream, certificate)) => converse(stream, peer, certificate, router, limits, stopping).await,
+        Err(error) => {
+            match error {
+                TlsRefused::Late(_) => metrics.tls_late(),
+                TlsRefused::Tls(_) | TlsRefused::Certificate(_) => metrics.tls_failed(),
+            }
+            debug!(%peer, %error, "handshake failed");
+        }
+    }
+}
+
+/// Answers requests for at most `request_timeout`, and for as long again at most the one it is at. An upgrade takes the socket
+/// away before that.
+async fn converse<S>(
+    stream: S,
+    peer: SocketAddr,
+    certificate: Option<ClientCertificate>,
+    router: Router,
+    limits: Limits,
+    stopping: Stopping,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let router = TowerToHyperService::new(router);
     let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(Peer(peer));
+        if let Some(certificate) = &certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
         router.call(request)
     });
     let mut connection = http1::Builder::new();
@@ -153,23 +204,28 @@ async fn one(stream: TcpStream, peer: SocketAddr, router: Router, limits: Limits
     }
 }
 
-/// How many connections each address has.
+/// How many connections there are, and how many of each address. Clones are the same.
 #[derive(Clone, Default)]
-struct Crowd {
+pub(crate) struct Crowd(Rc<RefCell<Counts>>);
+
+#[derive(Default)]
+struct Counts {
+    all: usize,
     /// By address, IPv6 by its first 64 bits. An entry lives while it counts somebody.
-    counts: Rc<RefCell<HashMap<IpAddr, usize>>>,
+    each: HashMap<IpAddr, usize>,
 }
 
 impl Crowd {
-    /// A place for one more connection. `None`: this address has its share. Loopback always has a place.
+    /// A place for one more connection. `None`: there is none, or this address has its share. Loopback's share is all.
     fn enter(&self, address: IpAddr, limits: &Limits) -> Option<Place> {
         let key = household(address);
-        let mut counts = self.counts.borrow_mut();
-        let count = counts.entry(key).or_default();
-        if *count >= limits.max_per_ip && !key.is_loopback() {
+        let mut counts = self.0.borrow_mut();
+        let count = counts.each.get(&key).copied().unwrap_or_default();
+        if counts.all >= limits.max_connections || count >= limits.max_per_ip && !key.is_loopback() {
             return None;
         }
-        *count += 1;
+        counts.all += 1;
+        counts.each.insert(key, count + 1);
         Some(Place { crowd: self.clone(), key })
     }
 }
@@ -192,11 +248,12 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut counts = self.crowd.counts.borrow_mut();
-        if let Some(count) = counts.get_mut(&self.key) {
+        let mut counts = self.crowd.0.borrow_mut();
+        counts.all -= 1;
+        if let Some(count) = counts.each.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&self.key);
+                counts.each.remove(&self.key);
             }
         }
     }

@@ -87,9 +87,20 @@ impl Peer {
         config.trust = Trust::Fingerprints(vec![relay.get("/certificate.sha256").body.parse().unwrap()]);
         config.protocols = versions.iter().map(|version| version.alpn().to_owned()).collect();
         config.websocket_after = None;
-        let connection = Client::new(config).unwrap().connect(&over.url(relay, path)).await?;
+        Self::open(config, &over.url(relay, path), path, versions).await
+    }
+
+    /// Connects to `url` as `config` says.
+    pub(crate) async fn dial(config: ClientConfig, url: &url::Url, versions: &[Version]) -> Result<Self, ConnectError> {
+        let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        Self::open(config, url, path, versions).await
+    }
+
+    /// `path`: what SETUP says where the transport does not; a URL writes it in its own way.
+    async fn open(config: ClientConfig, url: &url::Url, path: &str, versions: &[Version]) -> Result<Self, ConnectError> {
+        let connection = Client::new(config).unwrap().connect(url).await?;
         let mut session = Session::connect(connection, versions).await.unwrap();
-        if over == Over::Quic {
+        if url.scheme() == "moqt" {
             session.set_request_target(path.to_owned());
         }
         Ok(Self::run(session))

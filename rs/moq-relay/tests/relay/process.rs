@@ -72,6 +72,7 @@ pub(crate) struct Relay {
     child: Child,
     pub udp: SocketAddr,
     pub web: Option<SocketAddr>,
+    pub https: Option<SocketAddr>,
     log: Arc<Mutex<String>>,
     ended: Mutex<mpsc::Receiver<()>>,
 }
@@ -102,16 +103,17 @@ impl Relay {
             }
             drop(end);
         });
-        let (mut udp, mut web) = (None, None);
+        let (mut udp, mut web, mut https) = (None, None, None);
         loop {
             match listening.recv_timeout(PATIENCE) {
                 Ok(Some((transport, address))) if transport == "quic" => udp = Some(address),
+                Ok(Some((transport, address))) if transport == "https" => https = Some(address),
                 Ok(Some((_, address))) => web = Some(address),
                 Ok(None) => break,
                 Err(_) => panic!("the relay does not listen:\n{}", log.lock().unwrap()),
             }
         }
-        Self { child, udp: udp.expect("QUIC"), web, log, ended: Mutex::new(ended) }
+        Self { child, udp: udp.expect("QUIC"), web, https, log, ended: Mutex::new(ended) }
     }
 
     /// What it has logged so far.
@@ -165,7 +167,10 @@ impl Relay {
     pub(crate) fn try_ask(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> io::Result<Answer> {
         let mut stream = TcpStream::connect(self.http())?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n");
+        let mut request = format!("{method} {path} HTTP/1.1\r\n");
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            request += "host: localhost\r\n";
+        }
         for (name, value) in headers {
             request += &format!("{name}: {value}\r\n");
         }
