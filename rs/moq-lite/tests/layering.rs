@@ -55,6 +55,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("moq-native", &["moq-lite", "moq-proto"]),
     ("moq-cli", &["moq-lite", "moq-native", "moq-proto"]),
     ("moq-relay", &["moq-lite", "moq-native", "moq-proto", "moq-token"]),
+    ("../dev/impair", &[]),
 ];
 
 #[test]
