@@ -11,12 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bare::{Server, at, drain, everything, others, publish, read, settle, soon, younger_than};
+use bare::{Server, at, drain, everything, others, publish, read, reset, settle, soon, younger_than};
 use moq_lite::testing::{
     memory,
     pair::{self, each_version, story},
 };
-use moq_proto::Version;
+use moq_proto::{Version, close};
 use tokio::{
     task::{spawn_blocking, spawn_local},
     time::{sleep, timeout},
@@ -100,6 +100,41 @@ async fn a_stream_that_is_stuck_delays_no_other_of_its_viewer() {
         }
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_and_has_not_arrived_is_taken_back_once_it_is_old_and_holds_up_newer_groups() {
+    // 01 and 02 have no word for how old a group may be.
+    for version in [Version::Lite03, Version::Lite04, Version::Lite05, Version::Lite06] {
+        story(async move {
+            let server = Server::new();
+            let video = server.track("video");
+            let lossy = memory::Options { window: 1000, acks_unread: false, ..pair::options(version) };
+            let mut viewer = server.join_over(version, lossy).await;
+            let _subscription = viewer.subscribe(0, "video", younger_than(500)).await;
+            settle().await;
+            // The first is sent whole, the second does not fit; the third makes the first old, and so does time.
+            publish(&video, 0);
+            settle().await;
+            let mut second = video.append_group();
+            second.write_frame(vec![0; 5000], at(100)).unwrap();
+            second.finish();
+            let third = video.append_group();
+            let expired = || server.stats.counters().expired_groups.load(Relaxed);
+            sleep(Duration::from_secs(1)).await;
+            assert_eq!(expired(), 0, "{version}: nothing is old");
+
+            let mut third = third;
+            third.write_frame("frame", at(550)).unwrap();
+            third.write_frame("frame", at(700)).unwrap();
+            sleep(Duration::from_secs(1)).await;
+            assert_eq!(expired(), 1, "{version}");
+            let mut first = viewer.bare.accept_uni().await;
+            assert_eq!(reset(&mut first).await, Some(close::stream::OLD.get()), "{version}");
+            assert_eq!(viewer.group().await.map(|group| group.sequence), Some(1), "{version}");
+        })
+        .await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

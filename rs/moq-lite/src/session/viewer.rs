@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use moq_proto::{
-    VarInt, Writer,
+    VarInt, Writer, close,
     lite::{
         self, Dialect,
         message::{Datagram, GroupHeader},
@@ -42,7 +42,7 @@ const OPEN_MAX: usize = 128;
 /// Room for the head of a group's stream: prefix, type, header and a rewritten frame head, of integers as they mostly are.
 const HEAD_BYTES: usize = 48;
 
-/// Finished streams whose acknowledgement a subscription's end waits for; older ones are long acknowledged.
+/// Finished streams that are kept until they are acknowledged; older ones are so for long.
 const UNACKED_MAX: usize = 64;
 
 /// What never changes about a viewer.
@@ -68,7 +68,7 @@ struct Delivery<C: Connection> {
     prefix: Bytes,
     report: Rc<Report>,
     open: Vec<Opened<C::SendStream>>,
-    unacked: VecDeque<C::SendStream>,
+    unacked: VecDeque<Sent<C::SendStream>>,
     /// A group found all places taken.
     was_full: bool,
 }
@@ -76,6 +76,12 @@ struct Delivery<C: Connection> {
 struct Opened<S> {
     group: group::Consumer,
     sending: Sending<S>,
+}
+
+/// A group that was sent whole, and may not have arrived.
+struct Sent<S> {
+    sequence: u64,
+    stream: S,
 }
 
 impl<C: Connection> Viewer<C> {
@@ -142,7 +148,11 @@ impl<C: Connection> Viewer<C> {
     /// Lets go of what is blocked and stale; returns whether there was any.
     pub(super) fn let_go(&mut self, now: Instant, tally: &mut Tally) -> bool {
         let mut stale = self.selection.drop_stale();
-        let (selection, open) = (&self.selection, &mut self.delivery.open);
+        let (selection, delivery) = (&self.selection, &mut self.delivery);
+        if delivery.open.iter().any(|opened| opened.sending.is_stalled(now)) {
+            stale += delivery.withdraw(|sequence| selection.is_expired(sequence));
+        }
+        let open = &mut delivery.open;
         for at in (0..open.len()).rev() {
             if open[at].sending.is_stalled(now) && selection.is_expired(open[at].group.sequence()) {
                 open.remove(at).sending.expire();
@@ -179,19 +189,20 @@ impl<C: Connection> Viewer<C> {
         tally: &mut Tally,
     ) -> Result<(), StreamError> {
         let open = &mut self.delivery.open;
-        let mut at = 0;
-        while let Some(opened) = open.get_mut(at) {
+        // What opened last comes first, as it does on the wire: where room is scarce, it is for the newest.
+        for at in (0..open.len()).rev() {
+            let opened = &mut open[at];
             if opened.sending.is_blocked() && !roomy {
-                at += 1;
                 continue;
             }
             match opened.sending.pump(cx, now, scratch, &mut tally.sent_bytes) {
-                Ok(Progress::CaughtUp | Progress::Blocked) => at += 1,
+                Ok(Progress::CaughtUp | Progress::Blocked) => {}
                 Ok(Progress::Done) => {
                     if self.delivery.unacked.len() == UNACKED_MAX {
                         self.delivery.unacked.pop_front();
                     }
-                    self.delivery.unacked.push_back(open.remove(at).sending.into_stream());
+                    let Opened { group, sending } = open.remove(at);
+                    self.delivery.unacked.push_back(Sent { sequence: group.sequence(), stream: sending.into_stream() });
                 }
                 Ok(Progress::Cut(_)) | Err(StreamError::Stopped(_)) => {
                     open.remove(at);
@@ -293,9 +304,28 @@ impl<C: Connection> Delivery<C> {
         if fits && self.connection.send_datagram(wire) { Opening::Opened } else { Opening::Skipped }
     }
 
+    /// Takes back groups that were sent whole, have not arrived, and are no longer worth it: they hold room that newer ones
+    /// need, and would be repeated before it is found out. Returns how many.
+    fn withdraw(&mut self, is_expired: impl Fn(u64) -> bool) -> u64 {
+        // Nobody waits for them here.
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut withdrawn = 0;
+        self.unacked.retain_mut(|sent| {
+            if !is_expired(sent.sequence) {
+                return true;
+            }
+            if sent.stream.poll_acked(cx).is_pending() {
+                sent.stream.reset(close::stream::OLD.get());
+                withdrawn += 1;
+            }
+            false
+        });
+        withdrawn
+    }
+
     fn poll_acked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while let Some(stream) = self.unacked.front_mut() {
-            match stream.poll_acked(cx) {
+        while let Some(sent) = self.unacked.front_mut() {
+            match sent.stream.poll_acked(cx) {
                 Poll::Ready(_) => self.unacked.pop_front(),
                 Poll::Pending => return Poll::Pending,
             };

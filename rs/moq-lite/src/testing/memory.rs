@@ -24,13 +24,15 @@ pub struct Options {
     pub uni_streams: usize,
     /// Largest datagram, in bytes. `None`: no datagrams.
     pub datagram: Option<usize>,
+    /// What its peer has not read yet is acknowledged all the same, as its transport does. `false`: as if it were lost until then.
+    pub acks_unread: bool,
     /// Opening a unidirectional stream panics: a fault of our own, for tests of who survives it.
     pub faulty: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { protocol: None, window: 256 * 1024, uni_streams: 100, datagram: Some(1200), faulty: false }
+        Self { protocol: None, window: 256 * 1024, uni_streams: 100, datagram: Some(1200), acks_unread: true, faulty: false }
     }
 }
 
@@ -87,6 +89,7 @@ struct Pipe {
     held: usize,
     window: usize,
     finished: bool,
+    acks_unread: bool,
     reset: Option<u32>,
     stopped: Option<u32>,
     lost: Option<ConnectionError>,
@@ -110,6 +113,7 @@ impl Link {
             held: 0,
             window: self.options.window,
             finished: false,
+            acks_unread: self.options.acks_unread,
             reset: None,
             stopped: None,
             lost: self.closed.clone(),
@@ -402,7 +406,7 @@ impl transport::SendStream for SendStream {
         if let Some(code) = pipe.stopped {
             return Poll::Ready(Err(StreamError::Stopped(code)));
         }
-        if pipe.finished {
+        if pipe.finished && (pipe.acks_unread || pipe.chunks.is_empty()) {
             return Poll::Ready(Ok(()));
         }
         pipe.writer = Some(cx.waker().clone());

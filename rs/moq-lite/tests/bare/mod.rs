@@ -94,6 +94,11 @@ impl Bare {
         soon("a request", poll_fn(|cx| self.connection.poll_accept_bi(cx))).await.unwrap()
     }
 
+    /// The next stream that the session opens to tell something.
+    pub(crate) async fn accept_uni(&mut self) -> RecvStream {
+        soon("a stream", poll_fn(|cx| self.connection.poll_accept_uni(cx))).await.unwrap()
+    }
+
     /// How the session closes the connection.
     pub(crate) async fn closed(&mut self) -> (u32, String) {
         match soon("a close", poll_fn(|cx| self.connection.poll_closed(cx))).await {
