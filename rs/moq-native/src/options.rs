@@ -6,7 +6,10 @@ use moq_proto::Version;
 use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 
 use crate::{
-    backend::quic::allowance::{BIDI_STREAMS, SEND_WINDOW},
+    backend::quic::{
+        allowance::{BIDI_STREAMS, SEND_WINDOW},
+        congestion::Congestion,
+    },
     tls::{Identity, ServerTls, Trust},
 };
 
@@ -132,6 +135,7 @@ impl QuicConfig {
             .datagram_receive_buffer_size(Some(DATAGRAM_BYTES))
             .datagram_send_buffer_size(DATAGRAM_BYTES)
             .mtu_discovery_config(Some(discovery))
+            .congestion_controller_factory(Arc::new(Congestion))
             .max_idle_timeout(Some(idle_timeout(self.idle_timeout)))
             .keep_alive_interval(self.keep_alive);
         Arc::new(transport)

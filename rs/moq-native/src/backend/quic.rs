@@ -10,6 +10,7 @@
 
 pub(crate) mod allowance;
 mod arrivals;
+pub(crate) mod congestion;
 mod ending;
 mod prefix;
 mod stream;

@@ -1,0 +1,249 @@
+//! Congestion control: Cubic, with an eye for losses that are no congestion, and a way out of silence.
+//!
+//! Cubic takes each loss for a full queue. On a path that loses 2 % by itself its window soon holds less than a video needs. So
+//! losses are passed on to it only when they come with a queue, which shows in the round trips, or are more than what radio
+//! loses; both are what a full queue looks like, whether deep or shallow.
+//!
+//! After a time in which nothing passed, the first sign of life may be an acknowledgement of what was sent long before. It
+//! tells nothing of the packets after, which fill the window, so that nothing can be sent that would tell more; and loss
+//! recovery takes the silence for a round trip, so that its own probe is due only seconds later. Such a late acknowledgement
+//! therefore opens the window for a few packets: one round trip later it is known what was lost.
+//!
+//! Spec: RFC 9438 (Cubic, which is quinn's); RFC 9002, section 6.2 (probe timeout), and section 7.5 (probes may exceed the
+//! congestion window). That a loss without a queue is none of congestion's is the idea of TCP Veno (Fu and Liew, 2003).
+
+use std::{
+    any::Any,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use quinn::congestion::{Controller, ControllerFactory, ControllerMetrics, CubicConfig};
+use quinn_proto::RttEstimator;
+
+/// Age from which an acknowledged packet may tell of silence. Shorter ones end without a probe's help.
+const LATE: Duration = Duration::from_millis(500);
+
+/// And how many round trips it has to be, so that a path with a long one is not taken for silent.
+const LATE_ROUND_TRIPS: u32 = 4;
+
+/// Packets sent beyond the window: as many as loss recovery's own probes.
+const PROBES: u64 = 2;
+
+/// What a path may lose without that being congestion: one byte in so many.
+const TOLERATED: u64 = 12;
+
+/// Bytes of which the tolerated part is, at least: a handful of packets says nothing yet.
+const SAMPLE: u64 = 64 * 1024;
+
+/// How long what was lost and what arrived counts in full.
+const MEMORY: Duration = Duration::from_secs(1);
+
+/// How much longer than the shortest round trip the usual one is without there being a queue: a quarter, or this.
+const JITTER: Duration = Duration::from_millis(10);
+
+/// Makes the controllers of connections.
+#[derive(Debug)]
+pub(crate) struct Congestion;
+
+impl ControllerFactory for Congestion {
+    fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
+        let inner = Arc::new(CubicConfig::default()).build(now, current_mtu);
+        Box::new(Watched { inner, losses: Losses::new(now), silence: Silence::new(current_mtu) })
+    }
+}
+
+/// A controller that hears of the losses that matter, and is helped out of silence.
+struct Watched {
+    inner: Box<dyn Controller>,
+    losses: Losses,
+    silence: Silence,
+}
+
+/// What was lost of late, and whether there is a queue.
+#[derive(Clone, Copy, Debug)]
+struct Losses {
+    /// Bytes, halved every [`MEMORY`].
+    arrived: u64,
+    lost: u64,
+    halved: Instant,
+    is_queueing: bool,
+}
+
+impl Losses {
+    fn new(now: Instant) -> Self {
+        Self { arrived: 0, lost: 0, halved: now, is_queueing: false }
+    }
+
+    fn age(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.halved) >= MEMORY {
+            (self.arrived, self.lost, self.halved) = (self.arrived / 2, self.lost / 2, now);
+        }
+    }
+
+    /// So many bytes arrived, on a path with this usual and this shortest round trip.
+    fn arrived(&mut self, now: Instant, bytes: u64, usual: Duration, shortest: Duration) {
+        self.age(now);
+        self.arrived += bytes;
+        self.is_queueing = usual > shortest + JITTER.max(shortest / 4);
+    }
+
+    /// So many bytes were lost. Returns whether that is congestion.
+    fn lost(&mut self, now: Instant, bytes: u64) -> bool {
+        self.age(now);
+        self.lost += bytes;
+        self.is_queueing || self.lost * TOLERATED > (self.arrived + self.lost).max(SAMPLE)
+    }
+}
+
+/// Whether the packets of the acknowledgement under way were late, and what follows.
+#[derive(Clone, Copy, Debug)]
+struct Silence {
+    mtu: u64,
+    is_late: bool,
+    /// Bytes that may be in flight, whatever the window.
+    opening: u64,
+}
+
+impl Silence {
+    fn new(mtu: u16) -> Self {
+        Self { mtu: mtu.into(), is_late: false, opening: 0 }
+    }
+
+    /// A packet of this age was acknowledged.
+    fn acked(&mut self, age: Duration, round_trip: Duration) {
+        self.is_late |= age >= LATE && age >= round_trip * LATE_ROUND_TRIPS;
+    }
+
+    /// These were all, and so many bytes are still in flight.
+    fn acked_all(&mut self, in_flight: u64) {
+        self.opening = if self.is_late { in_flight + PROBES * self.mtu } else { 0 };
+        self.is_late = false;
+    }
+}
+
+impl Controller for Watched {
+    fn on_sent(&mut self, now: Instant, bytes: u64, last_packet_number: u64) {
+        self.inner.on_sent(now, bytes, last_packet_number);
+    }
+
+    fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, rtt: &RttEstimator) {
+        self.losses.arrived(now, bytes, rtt.get(), rtt.min());
+        self.silence.acked(now.saturating_duration_since(sent), rtt.get());
+        self.inner.on_ack(now, sent, bytes, app_limited, rtt);
+    }
+
+    fn on_end_acks(&mut self, now: Instant, in_flight: u64, app_limited: bool, largest_packet_num_acked: Option<u64>) {
+        self.silence.acked_all(in_flight);
+        self.inner.on_end_acks(now, in_flight, app_limited, largest_packet_num_acked);
+    }
+
+    fn on_congestion_event(&mut self, now: Instant, sent: Instant, is_persistent_congestion: bool, lost_bytes: u64) {
+        // Without a loss it is the network itself that tells of a queue.
+        if lost_bytes == 0 || self.losses.lost(now, lost_bytes) || is_persistent_congestion {
+            self.inner.on_congestion_event(now, sent, is_persistent_congestion, lost_bytes);
+        }
+    }
+
+    fn on_mtu_update(&mut self, new_mtu: u16) {
+        self.silence.mtu = new_mtu.into();
+        self.inner.on_mtu_update(new_mtu);
+    }
+
+    fn window(&self) -> u64 {
+        self.inner.window().max(self.silence.opening)
+    }
+
+    fn metrics(&self) -> ControllerMetrics {
+        self.inner.metrics()
+    }
+
+    fn clone_box(&self) -> Box<dyn Controller> {
+        Box::new(Self { inner: self.inner.clone_box(), losses: self.losses, silence: self.silence })
+    }
+
+    fn initial_window(&self) -> u64 {
+        self.inner.initial_window()
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLI: Duration = Duration::from_millis(1);
+    const PACKET: u64 = 1_200;
+
+    #[test]
+    fn a_late_acknowledgement_opens_the_window_until_the_next_one() {
+        let mut silence = Silence::new(1_200);
+        for (age, round_trip, in_flight, opening) in [
+            (40, 40, 50_000, 0),
+            (2_000, 40, 50_000, 52_400),
+            (41, 90, 52_400, 0),
+            (499, 40, 50_000, 0),
+            // A path that takes as long.
+            (2_000, 700, 50_000, 0),
+        ] {
+            silence.acked(MILLI, MILLI * round_trip);
+            silence.acked(MILLI * age, MILLI * round_trip);
+            silence.acked_all(in_flight);
+            assert_eq!(silence.opening, opening, "{age} ms, {in_flight} bytes");
+        }
+    }
+
+    /// Of 2,000 packets in 10 s one in `every` is lost, on a path of 40 ms with a queue of `queue`: which of the losses count?
+    fn counted(every: u64, queue: Duration) -> (u64, u64) {
+        let began = Instant::now();
+        let (mut losses, mut counted, mut lost) = (Losses::new(began), 0, 0);
+        for packet in 0..2_000 {
+            let now = began + 5 * MILLI * packet as u32;
+            if packet % every == every - 1 {
+                lost += 1;
+                counted += u64::from(losses.lost(now, PACKET));
+            } else {
+                losses.arrived(now, PACKET, 40 * MILLI + queue, 40 * MILLI);
+            }
+        }
+        (counted, lost)
+    }
+
+    #[test]
+    fn losses_count_when_there_is_a_queue_or_they_are_many() {
+        let (short, long) = (5 * MILLI, 11 * MILLI);
+        assert_eq!(counted(50, short), (0, 40), "2 %");
+        assert_eq!(counted(20, short), (0, 100), "5 %");
+        assert_eq!(counted(50, long), (40, 40), "2 % and a queue");
+        let (counted, lost) = counted(8, short);
+        assert!(counted > lost * 9 / 10, "12 %: {counted} of {lost}");
+    }
+
+    #[test]
+    fn what_was_lost_long_ago_is_forgotten() {
+        let began = Instant::now();
+        let mut losses = Losses::new(began);
+        assert!(losses.lost(began, SAMPLE));
+        for second in 1..=20 {
+            losses.arrived(began + MEMORY * second, PACKET, MILLI, MILLI);
+        }
+        assert!(!losses.lost(began + MEMORY * 21, PACKET));
+    }
+
+    #[test]
+    fn cubic_hears_of_congestion_and_of_nothing_else() {
+        let (now, mtu) = (Instant::now(), 1_200);
+        for (is_persistent, lost_bytes, is_heard) in
+            [(false, PACKET, false), (false, SAMPLE, true), (true, PACKET, true), (false, 0, true)]
+        {
+            let mut controller = Arc::new(Congestion).build(now, mtu);
+            let before = controller.window();
+            controller.on_congestion_event(now + MILLI, now, is_persistent, lost_bytes);
+            assert_eq!(controller.window() < before, is_heard, "{lost_bytes} bytes");
+            assert_eq!(controller.clone_box().window(), controller.window());
+        }
+    }
+}
