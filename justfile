@@ -48,3 +48,7 @@ fuzz family="messages" seconds="60":
 # What `test` does in short, for longer: a million request targets at every entrance, a hundred thousand trees of tokens and names
 soak:
     MOQ_TARGETS=1000000 MOQ_CASES=100000 cargo test -p moq-relay --bin moq-relay -- --nocapture entrances doors
+
+# Playback over bad networks for longer, with its figures: delay, stalls, frames lost, and what the network did
+badnet seconds="60":
+    MOQ_BADNET_SECONDS={{ seconds }} cargo test -p moq-relay --test badnet -- --nocapture

@@ -19,13 +19,8 @@ export async function freePort() {
   }
 }
 
-/**
- * A door to the relay for those whose network drops UDP: TCP connections are passed on, datagrams to the same port vanish without
- * an answer. Gives the URL to use in place of the relay's.
- */
-export async function withoutUdp(relayUrl) {
-  const relayPort = Number(new URL(relayUrl).port);
-  const port = await freePort();
+/** Passes TCP connections to this port on to the relay's. `close()` ends them. */
+export async function passTcp(port, relayPort) {
   const sockets = new Set();
   const tcp = net.createServer((client) => {
     const upstream = net.connect(relayPort, "localhost");
@@ -44,15 +39,30 @@ export async function withoutUdp(relayUrl) {
     }
   });
   tcp.listen(port, "::");
+  await once(tcp, "listening");
+  return {
+    close() {
+      for (const socket of sockets) socket.destroy();
+      tcp.close();
+    },
+  };
+}
+
+/**
+ * A door to the relay for those whose network drops UDP: TCP connections are passed on, datagrams to the same port vanish without
+ * an answer. Gives the URL to use in place of the relay's.
+ */
+export async function withoutUdp(relayUrl) {
+  const port = await freePort();
+  const tcp = await passTcp(port, Number(new URL(relayUrl).port));
   const udp = dgram.createSocket("udp6").bind(port, "::");
   let swallowed = 0;
   udp.on("message", () => swallowed++);
-  await Promise.all([once(tcp, "listening"), once(udp, "listening")]);
+  await once(udp, "listening");
   return {
     url: `http://localhost:${port}/`,
     swallowed: () => swallowed,
     close() {
-      for (const socket of sockets) socket.destroy();
       tcp.close();
       udp.close();
     },

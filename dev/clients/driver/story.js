@@ -1,6 +1,8 @@
 /** The stories that are told in more than one place. */
 
 import assert from "node:assert/strict";
+import { setTimeout as pause } from "node:timers/promises";
+import { badNetwork } from "./impair.js";
 import { median } from "./table.js";
 
 /** Joins measured for each pair, and the bound on the middle one, in milliseconds. */
@@ -58,6 +60,51 @@ export async function carriesEveryFrame(place, { from, to, url, transport, path,
     median(times) <= JOIN_MEDIAN_MS,
     `the middle join took ${median(times).toFixed(1)} ms, more than ${JOIN_MEDIAN_MS}: ${times.map((ms) => ms.toFixed(1))}`,
   );
+}
+
+/** Milliseconds between two frames of a video of 1.2 Mbit/s, with the profile of that name. */
+const BAD_FRAME_MS = 66;
+
+/** How long the network is bad before playback is looked at again, in milliseconds; blackholes end before. */
+const BAD_MS = 6_500;
+
+/** Of every bad network, so that it decides alike in each run. */
+const SEED = "7";
+
+/**
+ * One publishes, one watches, both @moq/net over WebTransport, and `side` is behind a network that does `args`: no wrong byte, no
+ * group twice, one session throughout, and no pause longer than `pauseMs`. The figures go to `table`.
+ */
+export async function playsOn(place, { name, args, side, pauseMs, url, table }) {
+  const network = await badNetwork(url, [...args, "--seed", SEED]);
+  const door = (of) => ({ package: "net", webSocket: false, url: of === side ? network.url : url });
+  const broadcast = { path: `bad/${name}`, track: "data", profile: "video" };
+  let seen;
+  try {
+    const publisher = await place.publisher({ ...door("publisher"), ...broadcast });
+    await publisher.run(BAD_FRAME_MS);
+    const viewer = await place.viewer({ ...door("viewer"), ...broadcast });
+    await viewer.wholeGroups(1);
+    await pause(BAD_MS);
+    const { nextGroup } = await publisher.report();
+    await viewer.wholeGroup(nextGroup + 1);
+    seen = await viewer.report();
+  } finally {
+    const done = await network.stop();
+    process.stdout.write(`\n${name}, at the ${side}\n${done}`);
+  }
+  table.add({
+    network: `${name}, at the ${side}`,
+    viewer: `@moq/net ${seen.version} ${seen.transport}`,
+    frames: seen.frames,
+    missing: seen.missing.length,
+    broken: seen.broken.length,
+    faults: seen.faults.length,
+    "pause max ms": seen.pauseMs.toFixed(0),
+  });
+  assert.deepEqual([seen.transport, seen.version], ["webtransport", "moq-lite-05"]);
+  assert.deepEqual([seen.faults, seen.announcedTimes], [[], 1], name);
+  assert.ok(seen.pauseMs <= pauseMs, `${name}: nothing came for ${seen.pauseMs.toFixed(0)} ms, more than ${pauseMs}`);
 }
 
 /** No group has been lost and no byte is wrong. `report` is a viewer's. */

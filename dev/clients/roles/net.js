@@ -5,9 +5,12 @@ import * as Moq from "@moq/net";
 /** How old a group may be that is not the newest, in milliseconds, unless a viewer says otherwise: long, so that a gap is a loss. */
 const MAX_AGE_MS = 5_000;
 
-/** Opens a session. The package tries WebTransport, then WebSocket, and is left to itself in that. */
-export async function connect(url) {
-  const connection = await Moq.Connection.connect(new URL(url));
+/**
+ * Opens a session. The package tries WebTransport, then WebSocket, and is left to itself in that, unless there is to be no
+ * WebSocket.
+ */
+export async function connect(url, { webSocket = true } = {}) {
+  const connection = await Moq.Connection.connect(new URL(url), { websocket: { enabled: webSocket } });
   return {
     connection,
     version: connection.version,

@@ -22,7 +22,7 @@ export class Publisher {
     const publisher = new Publisher();
     publisher.#options = options;
     publisher.#group = options.firstGroup ?? 0;
-    publisher.#session = await packages[options.package].connect(options.url);
+    publisher.#session = await packages[options.package].connect(options.url, options);
     packages[options.package].publish(publisher.#session, options.path, (sink) => publisher.#serve(sink));
     return publisher;
   }

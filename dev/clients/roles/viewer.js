@@ -13,6 +13,9 @@ export class Viewer {
   #groups = new Map();
   #faults = [];
   #firstFrameMs;
+  /** When a frame came last, and the longest time without one. */
+  #cameAt;
+  #pauseMs = 0;
   #bytes = 0;
   #announcedTimes = 0;
   #waiting = new Set();
@@ -21,12 +24,12 @@ export class Viewer {
    * Connects and follows the broadcast: subscribes whenever it is announced, lets go when it is withdrawn.
    *
    * `options` as for a publisher: `package`, `url`, `path`, `track`, `profile`; and `maxAgeMs`, how old a group may be that is not
-   * the newest, where the package lets one say so.
+   * the newest, where the package lets one say so; and `webSocket: false`, to have WebTransport or nothing ("net" alone).
    */
   static async open(options) {
     const viewer = new Viewer();
     viewer.#options = options;
-    viewer.#session = await packages[options.package].connect(options.url);
+    viewer.#session = await packages[options.package].connect(options.url, options);
     viewer.#announcements = packages[options.package].announced(viewer.#session, options.path);
     void viewer.#follow();
     return viewer;
@@ -82,6 +85,7 @@ export class Viewer {
       bytes: this.#bytes,
       announcedTimes: this.#announcedTimes,
       firstFrameMs: this.#firstFrameMs,
+      pauseMs: this.#pauseMs,
       missing,
       broken,
       faults,
@@ -121,7 +125,10 @@ export class Viewer {
     const total = framesPerGroup(this.#options.profile);
     try {
       for (let payload = await group.nextFrame(); payload; payload = await group.nextFrame()) {
-        this.#firstFrameMs ??= performance.now() - asked;
+        const now = performance.now();
+        this.#firstFrameMs ??= now - asked;
+        this.#pauseMs = Math.max(this.#pauseMs, now - (this.#cameAt ?? now));
+        this.#cameAt = now;
         this.#bytes += payload.length;
         const fault = faultIn(payload, this.#options.profile, group.sequence, seen.frames);
         if (fault) this.#fault(fault);

@@ -5,10 +5,11 @@ import assert from "node:assert/strict";
 import { startBrowser } from "../driver/browser.js";
 import { withoutUdp } from "../driver/ports.js";
 import { relayForTests } from "../driver/relay.js";
-import { assertUnharmed, carriesEveryFrame, FRAME_MS, PAIRS } from "../driver/story.js";
+import { assertUnharmed, carriesEveryFrame, FRAME_MS, PAIRS, playsOn } from "../driver/story.js";
 import { Table } from "../driver/table.js";
 
 const table = new Table();
+const badNetworks = new Table();
 let relay;
 let browser;
 let tcpOnly;
@@ -21,6 +22,7 @@ before(async () => {
 
 after(async () => {
   table.print(`Chromium ${browser?.version}`);
+  badNetworks.print(`Chromium ${browser?.version}, over bad networks`);
   await browser?.close();
   tcpOnly?.close();
   await relay?.stop();
@@ -174,3 +176,15 @@ for (const from of ["net", "lite"]) {
     assertUnharmed(await bystander.report());
   });
 }
+
+inPages("playback goes on over bad networks", {}, async (place) => {
+  const rows = [
+    { name: "2 % loss", args: ["--loss", "2%", "--delay", "20ms"], side: "viewer", pauseMs: 2_000 },
+    { name: "2 % loss", args: ["--loss", "2%", "--delay", "20ms"], side: "publisher", pauseMs: 2_000 },
+    { name: "5 % bursts", args: ["--burst", "5%x6", "--delay", "20ms"], side: "viewer", pauseMs: 2_500 },
+    { name: "port changes every 2 s", args: ["--rebind", "2s", "--delay", "20ms"], side: "viewer", pauseMs: 2_000 },
+    // Who sends probes in intervals that double, so that it may be as long again until it is found out that something passes.
+    { name: "2 s of nothing", args: ["--blackhole", "3s+2s", "--delay", "20ms"], side: "viewer", pauseMs: 5_500 },
+  ];
+  await Promise.all(rows.map((row, at) => playsOn(place, { ...row, name: `${at + 1}: ${row.name}`, url: relay.url, table: badNetworks })));
+});

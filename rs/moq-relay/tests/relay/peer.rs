@@ -180,6 +180,11 @@ impl Peer {
         self.session.abort();
     }
 
+    /// Whether the session has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.session.is_finished()
+    }
+
     /// Waits for the end of the session.
     pub(crate) async fn ended(self) -> Result<(), Error> {
         soon("the end of the session", self.session).await.unwrap()
