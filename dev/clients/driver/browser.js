@@ -83,6 +83,7 @@ async function browserPlace(browser, url, holds, { hasWebTransport = true } = {}
   return {
     publisher: (options) => role("publisher", options),
     viewer: (options) => role("viewer", options),
+    guest: (options) => role("guest", options),
     peer: (options) => role("peer", options),
     joins: async (options, count) => call(await openPage(), "joins", options, count),
     /** What went wrong in the pages without anybody having waited for it. */

@@ -20,6 +20,7 @@ export function nodePlace() {
   return {
     publisher: (options) => role("publisher", options),
     viewer: (options) => role("viewer", options),
+    guest: (options) => role("guest", options),
     peer: (options) => role("peer", options),
     joins: (options, count) => start().call("joins", options, count),
     close: async () => void (await Promise.all(threads.map((thread) => thread.end()))),

@@ -18,8 +18,8 @@ const LOG_KEPT = 10_000;
 /** The binary to start: `MOQ_RELAY` names it; the default is what an ordinary build leaves behind. */
 export const BINARY = process.env.MOQ_RELAY ?? fileURLToPath(new URL("../../../target/debug/moq-relay", import.meta.url));
 
-/** The development setup of the documentation, on a port of its own, with these versions or all. */
-const configOn = (port, versions) => `
+/** The development setup of the documentation, on a port of its own, with these versions or all, and this in `[auth]`. */
+const configOn = (port, versions, auth = `public = ""`) => `
 [log]
 level = "info"
 
@@ -34,7 +34,7 @@ generate = ["localhost"]
 listen = "[::]:${port}"
 
 [auth]
-public = ""
+${auth}
 `;
 
 /**
@@ -46,12 +46,12 @@ export async function relayForTests() {
   return url ? { url, assertAlive() {}, async stop() {} } : newRelay();
 }
 
-/** A new relay on a free port, which speaks these versions, best first, or all. */
-export async function newRelay(versions) {
+/** A new relay on a free port, which speaks these versions, best first, or all; open to everybody, or with this in `[auth]`. */
+export async function newRelay(versions, auth) {
   const folder = await mkdtemp(join(tmpdir(), "moq-relay-"));
   const file = join(folder, "relay.toml");
   const port = await freePort();
-  await writeFile(file, configOn(port, versions));
+  await writeFile(file, configOn(port, versions, auth));
   const relay = await startRelay(file, `http://localhost:${port}/`);
   return {
     ...relay,

@@ -1,10 +1,11 @@
 /** One role, driven from outside by name: what a test page and a worker thread hold. */
 
+import { Guest } from "./guest.js";
 import { Peer } from "./peer.js";
 import { Publisher } from "./publisher.js";
 import { joins, Viewer } from "./viewer.js";
 
-const KINDS = { publisher: Publisher, viewer: Viewer, peer: Peer };
+const KINDS = { publisher: Publisher, viewer: Viewer, peer: Peer, guest: Guest };
 
 /** The methods of each kind of role, for those who make a stand-in for one that lives elsewhere. */
 export const METHODS = Object.fromEntries(
