@@ -7,6 +7,7 @@ use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, Weak},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -26,13 +27,16 @@ pub struct Options {
     pub datagram: Option<usize>,
     /// What its peer has not read yet is acknowledged all the same, as its transport does. `false`: as if it were lost until then.
     pub acks_unread: bool,
+    /// The round trip, as measured. `None`: nobody measures it.
+    pub rtt: Option<Duration>,
     /// Opening a unidirectional stream panics: a fault of our own, for tests of who survives it.
     pub faulty: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { protocol: None, window: 256 * 1024, uni_streams: 100, datagram: Some(1200), acks_unread: true, faulty: false }
+        let datagram = Some(1200);
+        Self { protocol: None, window: 256 * 1024, uni_streams: 100, datagram, acks_unread: true, rtt: None, faulty: false }
     }
 }
 
@@ -298,7 +302,7 @@ impl transport::Connection for Connection {
     }
 
     fn stats(&self) -> ConnectionStats {
-        ConnectionStats::default()
+        ConnectionStats { rtt: lock(&self.link).options.rtt, ..ConnectionStats::default() }
     }
 }
 

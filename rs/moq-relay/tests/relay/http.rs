@@ -152,7 +152,10 @@ fn the_relays_order_of_protocols_wins() {
 fn a_websocket_is_refused_before_it_opens() {
     let relay = Relay::start(&OPEN.replace("public = \"\"", "public = \"demo\""));
 
-    assert_eq!(upgrade(&relay, "/demo", Some("chat")).status, 400);
+    // A subprotocol that nobody has, and those of unfinished drafts, whose wire is another.
+    for unknown in ["chat", "moq-lite-05", "qmux-01.moq-lite-05-wip", "qmux-01.moq-lite-06-wip, qmux-00.moq-lite-07-wip"] {
+        assert_eq!(upgrade(&relay, "/demo", Some(unknown)).status, 400, "{unknown}");
+    }
     assert_eq!(upgrade(&relay, "/demo/../x", Some("qmux-01")).status, 400);
     assert_eq!(upgrade(&relay, "/news", Some("qmux-01")).status, 401);
     assert_eq!(upgrade(&relay, "/demo?jwt=abc", Some("qmux-01")).status, 401);

@@ -9,11 +9,9 @@ use crate::{
     peer::{Peer, soon, until},
 };
 
-/// What viewers are told of a group: which of the two depends on whether the relay hears first of the streams or of the session.
-const CUT: [CloseCode; 2] = [close::stream::CANCELLED, close::stream::SESSION_CLOSED];
-
-/// What they are told of the track. A subscription that ran is asked for once more, and then there is no way to it.
-const ENDED: [CloseCode; 3] = [close::stream::CANCELLED, close::stream::SESSION_CLOSED, close::stream::UNROUTABLE];
+/// What viewers are told. Which it is depends on what the relay hears first, the end of the streams or of the session; and on whether
+/// the viewer has asked once more for what was broken off, to which there is no way then.
+const GONE: [CloseCode; 3] = [close::stream::CANCELLED, close::stream::SESSION_CLOSED, close::stream::UNROUTABLE];
 
 /// How it goes.
 const GOES: [fn(Peer); 3] = [
@@ -39,10 +37,10 @@ pub(crate) async fn story(stage: Stage) {
         goes(publisher);
 
         let cut = soon("the end of the group", seen.next_frame()).await;
-        assert!(matches!(cut, Err(GroupError::Reset { sequence: 1, code }) if CUT.contains(&code)), "{cut:?}, not finished");
+        assert!(matches!(cut, Err(GroupError::Reset { sequence: 1, code }) if GONE.contains(&code)), "{cut:?}, not finished");
         assert!(soon("the end of the track", groups.next()).await.is_none());
         let ended = groups.track().ended();
-        assert!(matches!(ended, Some(Err(code)) if ENDED.contains(&code)), "{ended:?}");
+        assert!(matches!(ended, Some(Err(code)) if GONE.contains(&code)), "{ended:?}");
         let (view, path) = (viewer.view(), path.parse().unwrap());
         until("the broadcast is withdrawn", || view.consume(&path).is_none()).await;
     }

@@ -1,0 +1,327 @@
+//! What shipped peers do in their own way, and what they choke on: the peer here is a bare connection that does the same.
+
+#![allow(clippy::unwrap_used)] // a test may fail anywhere
+
+mod bare;
+
+use bare::{Bare, Peer, Server, drain, everything, hop, path, publish, read, reset, settle, soon, stopped, write};
+use bytes::{BufMut, BytesMut};
+use moq_lite::{
+    model::{
+        broadcast,
+        demand::Ask,
+        origin::{Horizon, Origin},
+        route::Route,
+    },
+    session::{Roles, random_hop},
+    testing::{
+        memory::{RecvStream, SendStream},
+        pair::{self, each_version, story},
+    },
+    transport::{RecvStream as _, SendStream as _},
+};
+use moq_proto::{
+    Cost, HopChain, HopId, Path, VarInt, Version, close,
+    lite::{
+        self,
+        message::{Announce, AnnounceOk, AnnounceRequest, Setup, SubscribeOptions},
+    },
+};
+
+/// What JavaScript reads of an integer.
+const JAVASCRIPT_MAX: u64 = (1 << 53) - 1;
+
+/// Asks what there is.
+async fn listen(bare: &mut Bare, version: Version) -> (SendStream, RecvStream) {
+    let request = AnnounceRequest { prefix: Path::root(), exclude: HopId::UNKNOWN, hidden: false };
+    let wire = version.dialect().announce_request.to_wire(&request);
+    bare.open_bi(&[&[lite::stream::ANNOUNCE.get() as u8], &wire[..]].concat()).await
+}
+
+/// Writes what a peer says one byte at a time, as JavaScript does on WebSocket.
+async fn trickle(stream: &mut SendStream, bytes: &[u8]) {
+    for byte in bytes {
+        write(stream, &[*byte]).await;
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Announces, in one write, what these messages say, on the stream where the session asked for it.
+async fn announce(peer: &mut Peer, messages: &[Announce]) -> (SendStream, RecvStream) {
+    let dialect = peer.version.dialect();
+    let (mut send, recv) = peer.bare.accept_bi().await;
+    let mut wire = BytesMut::new();
+    if let Some(layout) = &dialect.announce_ok {
+        wire.put(layout.to_wire(&AnnounceOk { hop: hop(7), active: VarInt::ZERO }));
+    }
+    messages.iter().for_each(|message| wire.put(dialect.announce.to_wire(message)));
+    write(&mut send, &wire).await;
+    (send, recv)
+}
+
+fn chain(hops: &[u64]) -> HopChain {
+    HopChain::try_from_iter(hops.iter().copied().map(hop)).unwrap()
+}
+
+fn hops_of(origin: &Origin, broadcast: &str) -> Vec<Vec<u64>> {
+    let routes = origin.routes(&path(broadcast));
+    routes.iter().map(|route| route.hops.iter().map(HopId::get).collect()).collect()
+}
+
+/// `@moq/lite` and `@moq/net` 0.1 decode ids as 53 bits, and the latter up to 0.2.8 choke on a zero in ANNOUNCE_OK.
+#[tokio::test(start_paused = true)]
+async fn every_id_that_we_choose_is_read_exactly_by_javascript_and_none_is_zero() {
+    for _ in 0..1_000 {
+        let id = random_hop().get();
+        assert!((1..=JAVASCRIPT_MAX).contains(&id), "{id}");
+    }
+    each_version(async |version| {
+        let server = Server::new();
+        let mut nameless = server.join(version).await;
+        let _on_air = nameless.announce("cam").await;
+        server.heard("cam").await;
+        let ids = hops_of(&server.origin, "cam").concat();
+        let stamp = ids[0];
+        assert!((1..=JAVASCRIPT_MAX).contains(&stamp), "{version}: the stamp of a publisher without a name: {ids:?}");
+        if let Some(layout) = &version.dialect().announce_ok {
+            let mut viewer = server.join(version).await;
+            let (_send, mut recv) = listen(&mut viewer.bare, version).await;
+            let wire = soon("ANNOUNCE_OK", read(&mut recv, 1)).await.unwrap();
+            let ok = layout.decode(&wire[1..][..usize::from(wire[0])]).unwrap();
+            assert_eq!(ok.hop, server.origin.id(), "{version}");
+        }
+    })
+    .await;
+}
+
+/// `@moq/lite` and `@moq/net` 0.1 choke on hops behind an end.
+#[tokio::test(start_paused = true)]
+async fn an_announcement_that_ends_has_no_hops() {
+    for version in [Version::Lite03, Version::Lite04] {
+        story(async move {
+            let server = Server::new();
+            let mut viewer = server.join(version).await;
+            let (_send, mut recv) = listen(&mut viewer.bare, version).await;
+            let here = server.origin.producer(Path::root(), vec![Path::root()], Horizon::new());
+            let cam = broadcast::Producer::new(server.budget.account());
+            let route = Route { hops: chain(&[1, 2, 3]), cost: Cost::LIVE, local: false };
+            let publication = here.publish(&path("cam"), route, cam.consume()).unwrap();
+            settle().await;
+            drop(publication);
+            settle().await;
+            let wire = soon("announcements", read(&mut recv, 1)).await.unwrap();
+            assert!(wire.ends_with(b"\x06\x00\x03cam\x00"), "{version}: {wire:x?}");
+        })
+        .await;
+    }
+}
+
+/// `moq-net` 0.3.0 says END and START where later ones say UPDATE.
+#[tokio::test(start_paused = true)]
+async fn a_route_may_change_by_an_end_and_a_start_or_by_an_update() {
+    story(async {
+        let server = Server::new();
+        let start = |hops: &[u64]| Announce::Start { suffix: path("cam"), hops: chain(hops), cost: Cost::LIVE };
+        let mut old = server.join(Version::Lite06).await;
+        let replaced = [start(&[1, 2]), Announce::End { id: VarInt::ZERO }, start(&[1])];
+        let _announced = announce(&mut old, &replaced).await;
+        settle().await;
+        assert_eq!(hops_of(&server.origin, "cam"), [[1, 7]]);
+        assert!(!old.bare.served.is_finished());
+
+        let server = Server::new();
+        let mut new = server.join(Version::Lite06).await;
+        let update = Announce::Update { id: VarInt::ZERO, hops: chain(&[1]), cost: Cost::LIVE };
+        let _announced = announce(&mut new, &[start(&[1, 2]), update]).await;
+        settle().await;
+        assert_eq!(hops_of(&server.origin, "cam"), [[1, 7]]);
+    })
+    .await;
+}
+
+/// `moq-net` 0.2 says "active" again; and `active count` is not believed by anybody.
+#[tokio::test(start_paused = true)]
+async fn active_said_again_replaces_the_route_on_05() {
+    story(async {
+        let server = Server::new();
+        let mut peer = server.join(Version::Lite05).await;
+        let active = |hops: &[u64]| Announce::Active { suffix: path("cam"), hops: chain(hops) };
+        let _announced = announce(&mut peer, &[active(&[1, 2]), active(&[1])]).await;
+        settle().await;
+        assert_eq!(hops_of(&server.origin, "cam"), [[1, 7]]);
+        assert!(!peer.bare.served.is_finished());
+    })
+    .await;
+}
+
+/// `moq-net` 0.3 writes its parameters in random order.
+#[test]
+fn setup_is_read_in_any_order() {
+    let params: [&[u8]; 3] = [&[1, 1, 1], b"\x02\x05/room", &[5, 2, 0x41, 0x02]];
+    let expected =
+        Setup { path: Some("/room".into()), hop: hop(0x102), probe: lite::message::ProbeLevel::Report, ..Setup::default() };
+    for version in [Version::Lite05, Version::Lite06] {
+        let layout = version.dialect().setup.as_ref().unwrap();
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let body = [&[3][..], params[order[0]], params[order[1]], params[order[2]]].concat();
+            assert_eq!(layout.decode(&body).as_ref(), Ok(&expected), "{version} {order:?}");
+        }
+    }
+}
+
+/// `moq-net` opens Probe only where SETUP says that it is answered.
+#[tokio::test(start_paused = true)]
+async fn setup_says_that_probes_are_answered_where_the_round_trip_is_known() {
+    for version in [Version::Lite05, Version::Lite06] {
+        for rtt in [None, Some(std::time::Duration::from_millis(20))] {
+            story(async move {
+                let options = moq_lite::testing::memory::Options { rtt, ..pair::options(version) };
+                let mut bare = Bare::serve(options, Version::ALL, Roles::new(hop(7)));
+                let accepted =
+                    std::future::poll_fn(|cx| moq_lite::transport::Connection::poll_accept_uni(&mut bare.connection, cx));
+                let mut setup = soon("SETUP", accepted).await.unwrap();
+                let wire = soon("all of it", read(&mut setup, 2)).await.unwrap();
+                let said = version.dialect().setup.as_ref().unwrap().decode(&wire[2..]).unwrap();
+                let expected = if rtt.is_some() { lite::message::ProbeLevel::Report } else { lite::message::ProbeLevel::None };
+                assert_eq!(said.probe, expected, "{version}");
+            })
+            .await;
+        }
+    }
+}
+
+/// `moq-net` before 0.3.11 cannot say a start of zero; whoever can, means it.
+#[tokio::test(start_paused = true)]
+async fn a_start_of_zero_is_not_the_same_as_none() {
+    for version in [Version::Lite03, Version::Lite04, Version::Lite05] {
+        story(async move {
+            let server = Server::new();
+            let video = server.track("video");
+            (0..3).for_each(|n| publish(&video, n));
+            for (start, expected) in [(Some(VarInt::ZERO), vec![0, 1, 2]), (None, vec![2])] {
+                let mut viewer = server.join(version).await;
+                let options = SubscribeOptions { group_start: start, ..everything() };
+                let _subscribed = viewer.subscribe(0, "video", options).await;
+                assert_eq!(viewer.groups().await, expected, "{version} {start:?}");
+            }
+        })
+        .await;
+    }
+}
+
+/// A publisher or viewer in JavaScript, whose every write is its own message.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_says_one_byte_at_a_time_is_understood() {
+    each_version(async |version| {
+        let server = Server::new();
+        let mut peer = server.join(version).await;
+        let _on_air = peer.announce("cam").await;
+        let heard = server.heard("cam").await;
+        let watch = tokio::task::spawn_local(async move {
+            let mut groups = heard.track("video").await.unwrap().subscribe(Ask::default());
+            groups.next().await.unwrap().frames().await
+        });
+        let (id, _subscription) = peer.asked().await;
+        let mut group = peer.open_group(id, 0).await;
+        let frame: &[u8] = if version >= Version::Lite05 { b"\x00\x05hello" } else { b"\x05hello" };
+        trickle(&mut group, frame).await;
+        group.finish().unwrap();
+        assert_eq!(soon("its frames", watch).await.unwrap(), ["hello"], "{version}");
+
+        let video = server.track("video");
+        let mut viewer = server.join(version).await;
+        let options = SubscribeOptions::default();
+        let request = lite::message::Subscribe { id: VarInt::ZERO, broadcast: path("room"), track: "video".into(), options };
+        let (mut send, _recv) = viewer.bare.open_bi(&[]).await;
+        let wire = version.dialect().subscribe.to_wire(&request);
+        trickle(&mut send, &[&[lite::stream::SUBSCRIBE.get() as u8], &wire[..]].concat()).await;
+        settle().await;
+        publish(&video, 0);
+        assert_eq!(viewer.groups().await, [0], "{version}");
+    })
+    .await;
+}
+
+/// A group that comes after its subscription, or for none at all, is not wanted, and nothing worse.
+#[tokio::test(start_paused = true)]
+async fn a_group_that_nobody_asked_for_is_stopped_alone() {
+    each_version(async |version| {
+        let server = Server::new();
+        let mut peer = server.join(version).await;
+        let mut group = peer.open_group(VarInt::from_u32(99), 0).await;
+        assert_eq!(stopped(&mut group).await, Some(close::stream::CANCELLED.get()), "{version}");
+        assert!(!peer.bare.served.is_finished(), "{version}");
+    })
+    .await;
+}
+
+/// The upstream relay unsubscribes by FIN on WebSocket, and on QUIC by a reset with a plain zero behind it.
+#[tokio::test(start_paused = true)]
+async fn an_end_a_reset_and_a_stop_all_unsubscribe() {
+    let ways: [fn(&mut SendStream, &mut RecvStream); 3] = [
+        |send, _| send.finish().unwrap(),
+        |send, _| send.reset(close::stream::CANCELLED.get()),
+        |send, recv| {
+            send.reset(0);
+            recv.stop(0);
+        },
+    ];
+    each_version(async |version| {
+        for way in ways {
+            let server = Server::new();
+            let video = server.track("video");
+            let mut viewer = server.join(version).await;
+            let (mut send, mut recv) = viewer.subscribe(0, "video", SubscribeOptions::default()).await;
+            settle().await;
+            assert!(video.demand().is_some(), "{version}");
+            way(&mut send, &mut recv);
+            settle().await;
+            assert!(video.demand().is_none(), "{version}");
+            assert!(!viewer.bare.served.is_finished(), "{version}");
+        }
+    })
+    .await;
+}
+
+/// `moq-net` ends the session when its announce stream is reset.
+#[tokio::test(start_paused = true)]
+async fn whoever_may_not_have_anything_is_announced_nothing_and_keeps_the_stream() {
+    each_version(async |version| {
+        let mut bare = Bare::serve(pair::options(version), Version::ALL, Roles::new(hop(7)));
+        let mut legacy = None;
+        if version.has_legacy_setup() {
+            let offer = lite::legacy::ClientSetup { versions: vec![VarInt::from_u32(version.setup_code())], path: None };
+            legacy = Some(bare.open_bi(&offer.to_wire()).await);
+        }
+        let (mut send, mut recv) = listen(&mut bare, version).await;
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(60), drain(&mut recv)).await;
+        assert!(ended.is_err(), "{version}: {ended:?}");
+        send.finish().unwrap();
+        assert_eq!(soon("the end", drain(&mut recv)).await, Ok(()), "{version}");
+        drop(legacy);
+    })
+    .await;
+}
+
+/// Subscribers mostly meet these codes, whatever the version; and a publisher in JavaScript resets with zero always.
+#[tokio::test(start_paused = true)]
+async fn refusals_carry_the_codes_of_one_table_and_a_publishers_own_code_goes_through() {
+    each_version(async |version| {
+        let server = Server::new();
+        let mut viewer = server.join(version).await;
+        let (_send, mut recv) = viewer.subscribe_to("nowhere", 0, "video", everything()).await;
+        assert_eq!(reset(&mut recv).await, Some(close::stream::UNROUTABLE.get()), "{version}");
+
+        for code in [0, 13, 77] {
+            let mut publisher = server.join(version).await;
+            let broadcast = format!("cam{code}");
+            let _on_air = publisher.announce(&broadcast).await;
+            server.heard(&broadcast).await;
+            let (_send, mut recv) = viewer.subscribe_to(&broadcast, 1 + code, "nothing", everything()).await;
+            let (_id, (mut refuse, _request)) = publisher.asked().await;
+            refuse.reset(code);
+            assert_eq!(reset(&mut recv).await, Some(code), "{version}");
+        }
+    })
+    .await;
+}
