@@ -40,6 +40,8 @@ export function moq(args, input) {
   if (input) child.stdin.write(input);
   return {
     ended: () => within(SOON_MS, exited, () => `the end of ${BINARY} ${args.join(" ")}: ${Buffer.concat(errors)}`),
+    /** More input. */
+    write: (data) => child.stdin.write(data),
     kill: () => child.kill("SIGKILL"),
   };
 }

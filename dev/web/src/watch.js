@@ -53,9 +53,11 @@ export function watch(relay, name, asked, link) {
   element.url = relay;
   element.meter = meter;
   nameField.value = element.name = name;
-  buffer.value = asked.get("buffer") ?? "0";
   form.elements.transport.value = asked.get("transport") ?? "any";
-  element.setAttribute("latency", buffer.value);
+  const wanted = asked.get("buffer") ?? "0";
+  if (![...buffer.options].some(({ value }) => value === wanted)) buffer.add(new Option(`${wanted} ms`, wanted));
+  buffer.value = wanted;
+  element.setAttribute("latency", wanted);
   buffer.addEventListener("change", () => element.setAttribute("latency", buffer.value));
   for (const choice of form.elements.transport) {
     // The packages have taken their choice, so the page is loaded anew.
