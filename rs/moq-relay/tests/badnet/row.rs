@@ -35,8 +35,8 @@ const BLACKHOLES: (Duration, Duration) = (Duration::from_millis(1_500), Duration
 /// How old a group may be that is not the newest, as a player with a buffer asks for.
 const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// How long a group may be on air without having to be the first to come after a blackhole: its first frame fills a window that
-/// has to grow again, on a busy machine.
+/// How long a group may be on air without having to be the first to come after a blackhole: groups that the viewer still wants
+/// ([`MAX_AGE`]) keep the room that they got before it, and the window has to grow again before a first frame fits.
 const SLACK: Duration = Duration::from_millis(1_500);
 
 /// What is wrong with the network, and what must hold all the same.
