@@ -31,7 +31,7 @@ use crate::{
     shard::Shard,
     shutdown::{GRACE, REASON, Shutdown, Signals},
     tls::{self, Store},
-    web::{self, Crowd, Secure, Site, Upgrade, Upgrades},
+    web::{self, Crowd, Fetches, Secure, Site, Upgrade, Upgrades},
 };
 
 /// WebSockets that were promised and not yet taken by their shard: a burst of a second or so.
@@ -39,6 +39,9 @@ const UPGRADES_MAX: usize = 256;
 
 /// Counts, by reason, what somebody wanted to publish and may not.
 const ANNOUNCEMENTS_REFUSED: &str = "moq_relay_announcements_refused_total";
+
+/// Counts, by reason, what was asked for over HTTP and is not shown.
+const FETCHES_REFUSED: &str = "moq_relay_fetches_refused_total";
 
 /// A relay that listens.
 pub(crate) struct Relay {
@@ -48,6 +51,7 @@ pub(crate) struct Relay {
     metrics: Metrics,
     auth: Arc<Auth>,
     origin: Origin,
+    fetches: Arc<Fetches>,
     certificates: Arc<tls::Counts>,
 }
 
@@ -100,7 +104,7 @@ impl Relay {
             stopping,
         };
 
-        let origin = hub.origin.clone();
+        let (origin, fetches) = (hub.origin.clone(), Arc::<Fetches>::default());
         let (auth, watching, stopping) = (hub.auth.clone(), hub.auth.clone(), hub.stopping.clone());
         let (rights, ()) = Shard::start("auth", move |ready| auth::watch(watching, files, stopping, ready)).await?;
         let mut shards = vec![rights];
@@ -117,9 +121,9 @@ impl Relay {
         info!(transport = %"quic", address = %udp, "listening");
         shards.push(quic);
         if !doors.is_empty() {
-            let (auth, origin) = (hub.auth.clone(), hub.origin.clone());
+            let (auth, origin, fetches) = (hub.auth.clone(), hub.origin.clone(), fetches.clone());
             let (protocols, versions) = (config.server.protocols(), config.server.versions);
-            let site = move |sessions| Site { auth, origin, pins, udp, versions, protocols, sessions };
+            let site = move |sessions| Site { auth, origin, fetches, pins, udp, versions, protocols, sessions };
             let (web, addresses) = Shard::start("web", move |ready| serve_web(doors, config.web, site, hub, ready)).await?;
             for (transport, address) in addresses {
                 info!(%transport, %address, "listening");
@@ -127,7 +131,7 @@ impl Relay {
             shards.push(web);
         }
         info!(version = env!("CARGO_PKG_VERSION"), "ready");
-        Ok(Self { shards, shutdown, signals, metrics, auth, certificates: counted, origin })
+        Ok(Self { shards, shutdown, signals, metrics, auth, certificates: counted, origin, fetches })
     }
 
     /// Serves until a signal, or until a shard fails; then tells every client and ends.
@@ -155,7 +159,8 @@ impl Relay {
             debug!(name, value, "counted");
         }
         let refusals = self.origin.refusals().by_reason().map(|(reason, value)| (ANNOUNCEMENTS_REFUSED, reason, value));
-        for (name, reason, value) in self.auth.counts().chain(refusals).filter(|(.., value)| *value > 0) {
+        let fetches = self.fetches.read().map(|(reason, value)| (FETCHES_REFUSED, reason, value));
+        for (name, reason, value) in self.auth.counts().chain(refusals).chain(fetches).filter(|(.., value)| *value > 0) {
             debug!(name, reason, value, "counted");
         }
         outcome

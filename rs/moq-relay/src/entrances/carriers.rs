@@ -92,6 +92,7 @@ impl Carriers {
         let site = Site {
             auth: auth.clone(),
             origin: origin.clone(),
+            fetches: Arc::default(),
             pins: Pins::default(),
             udp: PEER,
             versions: vec![Version::Lite05],

@@ -96,6 +96,7 @@ mod tests {
         let site = Site {
             auth: auth.into(),
             origin,
+            fetches: Arc::default(),
             pins: Pins::default(),
             udp: ([127, 0, 0, 1], 1).into(),
             versions: vec![],

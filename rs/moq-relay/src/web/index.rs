@@ -21,7 +21,8 @@ pub(super) async fn get(State(site): State<Arc<Site>>) -> String {
     text.push_str(
         "\nGET /certificate.sha256    SHA-256 of the QUIC certificate, to pin it\n\
          GET /announced             what is on air\n\
-         GET /announced/<prefix>    what is on air below a path\n",
+         GET /announced/<prefix>    what is on air below a path\n\
+         GET /fetch/<path>/<track>  the latest group of a track; ?group=7 another one\n",
     );
     text
 }

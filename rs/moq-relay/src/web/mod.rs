@@ -3,6 +3,7 @@
 
 mod announced;
 mod certificate;
+mod fetch;
 mod index;
 mod serve;
 mod tls;
@@ -24,6 +25,7 @@ use tokio::sync::mpsc;
 use tower_http::cors::{Any, CorsLayer};
 
 pub(crate) use self::{
+    fetch::Tally as Fetches,
     serve::{Crowd, Limits, Listener, bind, serve},
     tls::Secure,
     websocket::{Upgrade, Upgrades},
@@ -38,6 +40,8 @@ pub(crate) struct Site {
     pub(crate) auth: Arc<Auth>,
     pub(crate) origin: Origin,
     pub(crate) pins: Pins,
+    /// What was not fetched, and why.
+    pub(crate) fetches: Arc<Fetches>,
     /// Where QUIC listens.
     pub(crate) udp: SocketAddr,
     pub(crate) versions: Vec<Version>,
@@ -78,6 +82,9 @@ pub(crate) fn router(site: Arc<Site>) -> Router {
         .route("/announced", get(announced::list))
         .route("/announced/", get(announced::list))
         .route("/announced/{*prefix}", get(announced::list))
+        .route("/fetch", get(fetch::get))
+        .route("/fetch/", get(fetch::get))
+        .route("/fetch/{*path}", get(fetch::get))
         .fallback(missing)
         .layer(cors)
         .layer(middleware::from_fn_with_state(site.clone(), websocket::upgrade))

@@ -2,6 +2,7 @@
 
 mod auth;
 mod authority;
+mod fetch;
 mod http;
 mod https;
 mod names;

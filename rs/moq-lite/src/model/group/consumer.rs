@@ -41,19 +41,21 @@ pub struct Consumer {
     group: Arc<Group>,
     /// The next frame to be read.
     next: usize,
+    /// How much of its payload [chunks](Self::next_chunk) have given already, in bytes.
+    taken: u64,
     /// Hung up by the first wait.
     bell: Option<(Ringer, Bell)>,
 }
 
 impl Clone for Consumer {
     fn clone(&self) -> Self {
-        Self { group: self.group.clone(), next: self.next, bell: None }
+        Self { group: self.group.clone(), next: self.next, taken: self.taken, bell: None }
     }
 }
 
 impl Consumer {
     pub(crate) fn new(group: Arc<Group>) -> Self {
-        Self { group, next: 0, bell: None }
+        Self { group, next: 0, taken: 0, bell: None }
     }
 
     pub fn sequence(&self) -> u64 {
@@ -119,6 +121,46 @@ impl Consumer {
     /// # Cancel safety
     /// Dropping the call loses no frame.
     pub async fn next_frame(&mut self) -> Result<Option<Frame>, GroupError> {
+        self.when(|reader, source| {
+            let frame = read(source, reader.next)?;
+            (reader.next, reader.taken) = (reader.next + 1, 0);
+            Some(frame)
+        })
+        .await
+    }
+
+    /// The next bytes of payload, as soon as there are any: the payloads of all frames, one after the other and without
+    /// what stands between them, in pieces that have nothing to do with where frames end. No byte is copied. `None` once the
+    /// group has ended. It goes on where [`next_frame`](Self::next_frame) stopped.
+    ///
+    /// # Errors
+    /// As [`next_frame`](Self::next_frame).
+    ///
+    /// # Cancel safety
+    /// Dropping the call loses no byte.
+    pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, GroupError> {
+        self.when(|reader, source| {
+            loop {
+                let span = source.frames().get(reader.next)?;
+                let mut first = None;
+                let at = span.payload + reader.taken;
+                source.log().unread(at, Some(span.end), |slice| first = first.take().or(Some(slice)));
+                reader.taken += first.as_ref().map_or(0, Bytes::len) as u64;
+                if span.payload + reader.taken == span.end {
+                    (reader.next, reader.taken) = (reader.next + 1, 0);
+                } else if first.is_none() {
+                    return None;
+                }
+                if first.is_some() {
+                    return first;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Waits until `take` finds something, or for the end.
+    async fn when<T>(&mut self, mut take: impl FnMut(&mut Self, &Subgroup) -> Option<T>) -> Result<Option<T>, GroupError> {
         let feed = &self.group.feed;
         let (ringer, _) = self.bell.get_or_insert_with(|| {
             let ringer = Ringer::new();
@@ -130,24 +172,21 @@ impl Consumer {
         loop {
             // Silenced before looking, so that whatever comes after the look rings.
             ringer.take_rung(&mut rung);
-            if let Some(result) = self.try_next() {
+            if let Some(result) = self.look(&mut take) {
                 return result;
             }
             poll_fn(|cx| ringer.poll_rung(cx)).await;
         }
     }
 
-    /// The next frame if it is all here, or the end. `None`: it has to be waited for.
-    fn try_next(&mut self) -> Option<Result<Option<Frame>, GroupError>> {
+    /// What `take` finds, or the end. `None`: it has to be waited for.
+    fn look<T>(&mut self, take: impl FnOnce(&mut Self, &Subgroup) -> Option<T>) -> Option<Result<Option<T>, GroupError>> {
         let sequence = self.group.sequence;
         // Asked first: whatever was written before the end is then there to be read.
         let ending = self.group.ending();
         let source = self.group.visible();
-        if let Some(source) = &source
-            && let Some(frame) = read(source, self.next)
-        {
-            self.next += 1;
-            return Some(Ok(Some(frame)));
+        if let Some(found) = source.as_ref().and_then(|source| take(self, source)) {
+            return Some(Ok(Some(found)));
         }
         match ending? {
             Ending::Finished => Some(Ok(None)),

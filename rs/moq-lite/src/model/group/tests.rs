@@ -68,6 +68,44 @@ async fn a_reader_waits_for_the_whole_frame() {
 }
 
 #[tokio::test]
+async fn chunks_are_payloads_as_they_arrive() {
+    let (mut writing, mut reading) = group();
+    let mut subgroup = writing.subgroup(subgroup::Info::whole(Framing::Sized)).unwrap();
+    assert!(reading.next_chunk().now_or_never().is_none());
+    for (arrives, read) in
+        [("\x06hal", Some("hal")), ("ves", Some("ves")), ("\x00\x01", None), ("x\x02", Some("x")), ("y", Some("y"))]
+    {
+        subgroup.append([arrives.into()], Instant::now()).unwrap();
+        if let Some(read) = read {
+            assert_eq!(reading.next_chunk().await, Ok(Some(read.into())));
+        }
+        assert!(reading.next_chunk().now_or_never().is_none(), "{arrives:?}");
+    }
+    subgroup.append(["z\x03end".into()], Instant::now()).unwrap();
+    assert_eq!(reading.next_chunk().await, Ok(Some("z".into())));
+    assert_eq!(reading.next_frame().await.unwrap().unwrap().payload, "end", "frames go on where chunks ended");
+    subgroup.append(["\x02".into()], Instant::now()).unwrap();
+    subgroup.abort(CloseCode::new(99));
+    drop(writing);
+    assert!(matches!(reading.next_chunk().await, Err(GroupError::Reset { sequence: 7, .. })));
+}
+
+#[tokio::test]
+async fn chunks_share_the_bytes_and_end_with_the_group() {
+    let (mut writing, mut reading) = group();
+    let payload: Bytes = (0..2_000_000).map(|at| at as u8).collect();
+    writing.write_frame(payload.clone(), None).unwrap();
+    writing.finish();
+    let mut read = Vec::new();
+    while let Some(chunk) = reading.next_chunk().await.unwrap() {
+        assert!(chunk.len() <= crate::model::log::SLICE_BYTES_MAX);
+        read.extend_from_slice(&chunk);
+    }
+    assert_eq!(read, payload);
+    assert_eq!(reading.next_chunk().await, Ok(None));
+}
+
+#[tokio::test]
 async fn a_frame_of_many_slices_is_read_as_one() {
     let (mut writing, reading) = group();
     let payload: Bytes = (0..2_000_000).map(|at| at as u8).collect();

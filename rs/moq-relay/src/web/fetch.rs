@@ -1,0 +1,161 @@
+//! `GET /fetch/<broadcast>/<track>`: one group of a track, as it grows.
+//!
+//! The answer is the payloads of the group's frames, one after the other. It takes the road of any subscriber: judged by the
+//! path and the token, served from what is kept or fetched from the publisher. It ends when the rights do, and then, as
+//! whenever a group breaks off, without the end that HTTP gives to a whole answer.
+
+mod query;
+mod refusal;
+
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Extension,
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, HeaderValue, Uri, header},
+    response::{IntoResponse, Response},
+};
+use futures::stream;
+use moq_lite::model::{
+    broadcast,
+    demand::Ask,
+    group,
+    origin::Horizon,
+    track::{self, Subscription},
+};
+use moq_proto::Path;
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::debug;
+
+pub(crate) use self::refusal::Tally;
+use self::{
+    query::{Extent, Query, Wanted},
+    refusal::Refusal,
+};
+use super::{Peer, Site};
+use crate::{auth::Lease, doors};
+
+/// How long the publisher may take to answer, whatever `wait` says: what it takes to ask over a few slow links.
+const ANSWER_TIME: Duration = Duration::from_secs(5);
+
+/// How often what is waited for is looked for.
+const RETRY_TIME: Duration = Duration::from_millis(200);
+
+pub(super) async fn get(
+    State(site): State<Arc<Site>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    match answer(&site, &uri, &headers, peer).await {
+        Ok(response) => response,
+        Err(refusal) => {
+            site.fetches.count(&refusal);
+            debug!(%peer, path = uri.path(), reason = refusal.code(), "nothing fetched");
+            refusal.into_response()
+        }
+    }
+}
+
+async fn answer(site: &Site, uri: &Uri, headers: &HeaderMap, peer: SocketAddr) -> Result<Response, Refusal> {
+    let (path, written) = (uri.path(), uri.query().unwrap_or_default());
+    let (path, track) = query::target(path.strip_prefix("/fetch").unwrap_or(path))?;
+    let query = Query::read(written)?;
+    let admission = site.authorize(&format!("{path}?{written}"), headers, peer, None).await.map_err(Refusal::Unauthorized)?;
+    let consumer = doors::outbound(&site.origin, &admission, Horizon::new());
+
+    let mut lease = admission.lease;
+    let patience = Instant::now() + query.wait;
+    let find = async || {
+        let broadcast = consumer.as_ref().and_then(|consumer| consumer.consume(&Path::root())).ok_or(Refusal::NotFound)?;
+        find(broadcast, &track, &query, patience + ANSWER_TIME).await
+    };
+    let found = async {
+        loop {
+            match find().await {
+                Err(Refusal::NotFound) if Instant::now() < patience => sleep(RETRY_TIME).await,
+                found => return found,
+            }
+        }
+    };
+    let mut found = unless_over(&mut lease, found).await.ok_or(Refusal::RightsEnded)??;
+    let body = match query.extent {
+        Extent::Whole => Body::from_stream(stream::try_unfold((found, lease), |(mut found, mut lease)| async move {
+            let chunk = unless_over(&mut lease, found.group.next_chunk()).await.ok_or(BrokenOff::RightsEnded)??;
+            Ok::<_, BrokenOff>(chunk.map(|chunk| (chunk, (found, lease))))
+        })),
+        Extent::Frame(index) => {
+            let frame = timeout_at(patience + ANSWER_TIME, nth(&mut found.group, index));
+            let frame = unless_over(&mut lease, frame).await.ok_or(Refusal::RightsEnded)?;
+            frame.map_err(|_| Refusal::Late)??.into()
+        }
+    };
+    let mut response = body.into_response();
+    // What it is, only its readers know: nothing may take it for a page of this site.
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // A group grows, the latest changes, and rights end: whoever kept an answer would know of none of that.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// A group on its way out.
+struct Found {
+    group: group::Consumer,
+    /// Keeps the publisher sending.
+    _asked: Option<Subscription>,
+}
+
+/// Finds the group that is wanted.
+async fn find(broadcast: broadcast::Consumer, track: &str, query: &Query, deadline: Instant) -> Result<Found, Refusal> {
+    let found = async {
+        let track = broadcast.track(track).await.map_err(|error| Refusal::from_code(error.code))?;
+        match query.wanted {
+            Wanted::Latest => latest(track).await,
+            Wanted::Group(sequence) => {
+                let group = track.fetch(sequence).await.map_err(|error| Refusal::from_code(error.code))?;
+                Ok(Found { group, _asked: None })
+            }
+        }
+    };
+    timeout_at(deadline, found).await.unwrap_or(Err(Refusal::Late))
+}
+
+/// The newest group: what is kept, or the first that comes.
+async fn latest(track: track::Consumer) -> Result<Found, Refusal> {
+    let mut asked = track.subscribe(Ask::default());
+    match asked.next().await {
+        Some(group) => Ok(Found { group, _asked: Some(asked) }),
+        None => Err(track.ended().and_then(Result::err).map_or(Refusal::NotFound, Refusal::from_code)),
+    }
+}
+
+/// Frame `index` of a group that was not read yet.
+async fn nth(group: &mut group::Consumer, index: usize) -> Result<Bytes, Refusal> {
+    let mut next = async || group.next_frame().await.map_err(|_| Refusal::Failed)?.ok_or(Refusal::NotFound);
+    for _ in 0..index {
+        next().await?;
+    }
+    Ok(next().await?.payload)
+}
+
+/// What `happens`, unless the lease has ended by then. `None`: it has.
+async fn unless_over<T>(lease: &mut Lease, happens: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        refused = lease.ended() => {
+            debug!(code = refused.code(), "rights ended");
+            None
+        }
+        happened = happens => Some(happened),
+    }
+}
+
+/// Why an answer that had begun has no end.
+#[derive(Debug, thiserror::Error)]
+enum BrokenOff {
+    #[error("the rights of the reader have ended")]
+    RightsEnded,
+    #[error(transparent)]
+    Group(#[from] group::GroupError),
+}
