@@ -52,3 +52,7 @@ soak:
 # Playback over bad networks for longer, with its figures: delay, stalls, frames lost, and what the network did
 badnet seconds="60":
     MOQ_BADNET_SECONDS={{ seconds }} cargo test -p moq-relay --test badnet -- --nocapture
+
+# Changes one thing at a time in the rooms that decide who may do what; a test has to notice (cargo install cargo-mutants)
+mutants *args:
+    nice -n 10 cargo mutants -j1 -p moq-proto -p moq-token -o target {{ args }}

@@ -120,6 +120,13 @@ mod tests {
     }
 
     #[test]
+    fn a_list_has_an_end() {
+        let most = 1_048_576;
+        assert_eq!(Revoked::from_text(&"#".repeat(most)), Ok(Revoked::default()));
+        assert_eq!(Revoked::from_text(&"#".repeat(most + 1)), Err(RevokedError::TooLarge { size: most + 1, max: most }));
+    }
+
+    #[test]
     fn a_line_that_is_no_rule_spoils_the_list() {
         assert_eq!(Revoked::from_text("jti a\njti"), Err(RevokedError::Rule { line: 2 }));
         assert_eq!(Revoked::from_text("jit a"), Err(RevokedError::Rule { line: 1 }));

@@ -63,6 +63,15 @@ fn the_root_has_no_segments() {
     assert_eq!(Path::default(), Path::root());
 }
 
+#[test]
+fn a_path_is_its_text_to_everybody() {
+    let path: Path = "/room//alice/".parse().unwrap();
+
+    assert_eq!([path.as_str(), path.as_ref(), path.borrow()], ["room/alice"; 3]);
+    assert_eq!(format!("{path} {path:?}"), "room/alice room/alice");
+    assert_eq!("s/".repeat(33).parse::<Path>(), Err(PathError::TooDeep { count: 33, max: 32 }));
+}
+
 proptest! {
     #[test]
     fn normalising_twice_changes_nothing(text in arbitrary::text()) {

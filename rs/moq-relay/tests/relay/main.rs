@@ -14,3 +14,4 @@ mod rotation;
 mod session;
 mod shutdown;
 mod start;
+mod targets;

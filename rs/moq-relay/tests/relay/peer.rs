@@ -36,6 +36,11 @@ pub(crate) enum Over {
 impl Over {
     pub(crate) const ALL: [Self; 3] = [Self::WebTransport, Self::Quic, Self::WebSocket];
 
+    /// Whether the path comes with SETUP, and a refusal as the end of the session.
+    pub(crate) fn is_raw(self) -> bool {
+        matches!(self, Self::Quic)
+    }
+
     fn url(self, relay: &Relay, path: &str) -> url::Url {
         let url = match self {
             Self::WebTransport => format!("https://{}{path}", relay.udp),
