@@ -10,6 +10,7 @@ mod counters;
 mod incoming;
 mod listeners;
 mod options;
+pub mod reconnect;
 mod server;
 mod socket;
 pub mod tls;

@@ -90,25 +90,27 @@ impl Relay {
     /// As [`join_over`](Self::join_over), under a name of its own: peers of one name publish the same.
     pub async fn join_as(&self, version: Version, options: memory::Options, hop: HopId) -> Peer {
         let (there, here) = memory::connect(options);
-        let serve = async {
-            let session = Session::accept(here, &[version]).await.expect("a version in common");
-            let horizon = Horizon::new();
-            let root = Path::root();
-            let roles = Roles {
-                inbound: Some(self.origin.producer(root.clone(), vec![root.clone()], horizon.clone())),
-                outbound: Some(self.origin.consumer(root.clone(), vec![root], horizon)),
-                fanout: Some(self.fanout.clone()),
-                budget: self.budget.clone(),
-                stats: self.stats.clone(),
-                ..Roles::new(self.hop)
-            };
-            let task = tokio::task::spawn_local(async move {
-                let _ = session.run(roles).await;
-            });
-            self.tasks.borrow_mut().push(task);
-        };
-        let (peer, ()) = tokio::join!(Peer::start(Side::Client, there, version, hop), serve);
+        let (peer, ()) = tokio::join!(Peer::start(Side::Client, there, version, hop), self.serve(here, version));
         peer
+    }
+
+    /// Serves whoever is at the other end.
+    pub async fn serve(&self, here: memory::Connection, version: Version) {
+        let session = Session::accept(here, &[version]).await.expect("a version in common");
+        let horizon = Horizon::new();
+        let root = Path::root();
+        let roles = Roles {
+            inbound: Some(self.origin.producer(root.clone(), vec![root.clone()], horizon.clone())),
+            outbound: Some(self.origin.consumer(root.clone(), vec![root], horizon)),
+            fanout: Some(self.fanout.clone()),
+            budget: self.budget.clone(),
+            stats: self.stats.clone(),
+            ..Roles::new(self.hop)
+        };
+        let task = tokio::task::spawn_local(async move {
+            let _ = session.run(roles).await;
+        });
+        self.tasks.borrow_mut().push(task);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod auth;
 mod authority;
+mod failover;
 mod fetch;
 mod http;
 mod https;

@@ -17,7 +17,7 @@ use moq_lite::{
     session::{Closer, Error, Roles, Session, random_hop},
 };
 use moq_native::{AnyConnection, Client, ClientConfig, ConnectError, tls::Trust};
-use moq_proto::{Path, Version};
+use moq_proto::{HopId, Path, Version};
 use tokio::{
     task::{JoinHandle, LocalSet},
     time::timeout,
@@ -41,7 +41,7 @@ impl Over {
         matches!(self, Self::Quic)
     }
 
-    fn url(self, relay: &Relay, path: &str) -> url::Url {
+    pub(crate) fn url(self, relay: &Relay, path: &str) -> url::Url {
         let url = match self {
             Self::WebTransport => format!("https://{}{path}", relay.udp),
             Self::Quic => format!("moqt://{}{path}", relay.udp),
@@ -113,7 +113,12 @@ impl Peer {
 
     /// Runs a session from either end, with an origin of its own.
     pub(crate) fn run(session: Session<AnyConnection>) -> Self {
-        let (version, closer, hop) = (session.version(), session.closer(), random_hop());
+        Self::run_as(session, random_hop())
+    }
+
+    /// The same under this name.
+    pub(crate) fn run_as(session: Session<AnyConnection>, hop: HopId) -> Self {
+        let (version, closer) = (session.version(), session.closer());
         let (origin, budget) = (Origin::new(hop), Budget::new(64 << 20));
         let (horizon, root) = (Horizon::new(), Path::root());
         let roles = Roles {

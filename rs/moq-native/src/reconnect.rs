@@ -1,0 +1,193 @@
+//! Reconnect: one session after the other over one lasting origin.
+//!
+//! What an application publishes stays in its origin and is announced to each new peer; what it watches goes on there, if the
+//! publisher announces itself under the same name, because the origin [keeps](Origin::keep_orphans) such tracks meanwhile.
+//! How a connection is made, and what may be done over it, is up to the caller; so is chance.
+
+use std::{fmt, time::Duration};
+
+use moq_lite::{
+    model::origin::Origin,
+    session::{self, Roles, Session},
+    transport::{Connection, ConnectionError},
+};
+use moq_proto::close;
+use tokio::time::{Instant, interval, sleep};
+use tracing::{debug, info};
+
+use crate::ConnectError;
+
+/// A session that lasted so long has worked: the next wait is a first one again.
+const STEADY: Duration = Duration::from_secs(10);
+
+/// How often tracks without a source are told the time.
+const TEND_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The waits between tries: each twice as long as the one before it, up to a longest, less a part that is left to chance, so
+/// that not all who lost a relay come back at once.
+pub struct Backoff {
+    first: Duration,
+    longest: Duration,
+    next: Duration,
+    /// From 0 up to 1.
+    chance: Box<dyn FnMut() -> f64>,
+}
+
+impl Backoff {
+    /// `chance`: numbers from 0 up to 1, which a test may choose.
+    pub fn new(first: Duration, longest: Duration, chance: impl FnMut() -> f64 + 'static) -> Self {
+        Self { first, longest, next: first, chance: Box::new(chance) }
+    }
+
+    /// How long to wait before the next try: between half of its time and all of it.
+    pub fn wait(&mut self) -> Duration {
+        let whole = self.next.min(self.longest);
+        self.next = (whole * 2).min(self.longest);
+        whole.mul_f64(1.0 - 0.5 * (self.chance)().clamp(0.0, 1.0))
+    }
+
+    /// Begins anew, after what has worked.
+    pub fn reset(&mut self) {
+        self.next = self.first;
+    }
+}
+
+impl fmt::Debug for Backoff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backoff").field("next", &self.next).field("longest", &self.longest).finish_non_exhaustive()
+    }
+}
+
+/// What to do about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// It may be better a moment later.
+    Again,
+    /// It will be the same however often it is tried.
+    Never,
+}
+
+impl From<&ConnectError> for Retry {
+    /// Whoever was refused, or asks for what makes no sense, is so again.
+    fn from(error: &ConnectError) -> Self {
+        match error {
+            ConnectError::Refused(status) if status.is_client_error() => Self::Never,
+            ConnectError::Scheme(_) | ConnectError::Host | ConnectError::Port | ConnectError::Path => Self::Never,
+            _ => Self::Again,
+        }
+    }
+}
+
+impl From<&session::Error> for Retry {
+    fn from(error: &session::Error) -> Self {
+        match error {
+            session::Error::Connection(ConnectionError::Closed { code, .. }) if *code == close::session::UNAUTHORIZED.get() => {
+                Self::Never
+            }
+            session::Error::Version { .. } => Self::Never,
+            _ => Self::Again,
+        }
+    }
+}
+
+/// Why there are no more sessions.
+#[derive(Debug, thiserror::Error)]
+pub enum Lost<E> {
+    /// The last one ended, and another would end alike or is not wanted. `None`: the peer ended it without a complaint.
+    #[error("the session is over: {}", .0.as_ref().map_or_else(|| "the peer ended it".to_owned(), ToString::to_string))]
+    Session(Option<session::Error>),
+    #[error(transparent)]
+    Dial(E),
+}
+
+/// What happens between sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// There is none, and another is tried for.
+    Reconnecting,
+    Connected,
+}
+
+/// What a client does when its session ends.
+#[derive(Debug)]
+pub struct Reconnect {
+    /// Where what is published and watched outlives its sessions.
+    pub origin: Origin,
+    pub backoff: Backoff,
+    /// How long another session is tried for, and tracks wait. Zero: not at all.
+    pub patience: Duration,
+}
+
+impl Reconnect {
+    /// Runs `session`, and after it those that `dial` makes; returns once there are no more. `roles`: what each may do.
+    ///
+    /// # Cancel safety
+    /// Dropping the call closes the session there is.
+    pub async fn run<C: Connection, E>(
+        mut self,
+        session: Session<C>,
+        dial: impl AsyncFnMut() -> Result<Session<C>, E>,
+        roles: impl FnMut() -> Roles<C>,
+        told: impl FnMut(State),
+    ) -> Lost<E>
+    where
+        E: fmt::Display,
+        for<'a> &'a E: Into<Retry>,
+    {
+        let origin = self.origin.clone();
+        origin.keep_orphans(self.patience);
+        let tend = async {
+            let mut ticks = interval(TEND_INTERVAL);
+            loop {
+                origin.tend(ticks.tick().await.into());
+            }
+        };
+        tokio::select! {
+            biased;
+            lost = self.sessions(session, dial, roles, told) => lost,
+            lost = tend => lost,
+        }
+    }
+
+    async fn sessions<C: Connection, E>(
+        &mut self,
+        mut session: Session<C>,
+        mut dial: impl AsyncFnMut() -> Result<Session<C>, E>,
+        mut roles: impl FnMut() -> Roles<C>,
+        mut told: impl FnMut(State),
+    ) -> Lost<E>
+    where
+        E: fmt::Display,
+        for<'a> &'a E: Into<Retry>,
+    {
+        loop {
+            told(State::Connected);
+            let began = Instant::now();
+            let ended = session.run(roles()).await.err();
+            let again = ended.as_ref().is_none_or(|error| Retry::from(error) == Retry::Again);
+            if !again || self.patience.is_zero() {
+                return Lost::Session(ended);
+            }
+            if began.elapsed() >= STEADY {
+                self.backoff.reset();
+            }
+            match &ended {
+                Some(error) => info!(%error, "session lost, reconnecting"),
+                None => info!("session ended by the peer, reconnecting"),
+            }
+            told(State::Reconnecting);
+            let deadline = Instant::now() + self.patience;
+            session = loop {
+                sleep(self.backoff.wait()).await;
+                match dial().await {
+                    Ok(session) => break session,
+                    Err(error) if (&error).into() == Retry::Never || Instant::now() >= deadline => return Lost::Dial(error),
+                    Err(error) => debug!(%error, "not reconnected yet"),
+                }
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+use std::{cell::RefCell, rc::Rc};
+
+use moq_lite::{
+    model::{cache::Budget, demand, origin::Horizon},
+    testing::{
+        memory,
+        pair::{self, Peer, Relay, story},
+    },
+};
+use moq_proto::{HopId, Path, Version};
+use tokio::{task::spawn_local, time::timeout};
+
+use super::*;
+
+const SOON: Duration = Duration::from_secs(5);
+
+#[test]
+fn waits_grow_to_the_longest_and_begin_anew() {
+    let mut chance = [0.0, 0.0, 0.5, 1.0, 0.0, 0.0].into_iter();
+    let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(500), move || chance.next().unwrap());
+    let waits = [(); 5].map(|()| backoff.wait().as_millis());
+    assert_eq!(waits, [100, 200, 300, 250, 500]);
+    backoff.reset();
+    assert_eq!(backoff.wait().as_millis(), 100);
+}
+
+#[test]
+fn what_was_refused_is_not_tried_again() {
+    let refused = |status: u16| Retry::from(&ConnectError::Refused(http::StatusCode::from_u16(status).unwrap()));
+    assert_eq!([401, 403, 404, 503].map(refused), [Retry::Never, Retry::Never, Retry::Never, Retry::Again]);
+    let closed = |code: u32| Retry::from(&session::Error::Connection(ConnectionError::Closed { code, reason: String::new() }));
+    assert_eq!(closed(close::session::UNAUTHORIZED.get()), Retry::Never);
+    assert_eq!(closed(close::session::INTERNAL_ERROR.get()), Retry::Again);
+    assert_eq!(Retry::from(&ConnectError::Late(SOON)), Retry::Again);
+}
+
+/// Why a test's dial fails.
+#[derive(Debug, thiserror::Error)]
+#[error("no relay")]
+struct NoRelay;
+
+impl From<&NoRelay> for Retry {
+    fn from(_: &NoRelay) -> Self {
+        Self::Again
+    }
+}
+
+fn backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(100), Duration::from_secs(2), || 0.0)
+}
+
+fn roles(origin: &Origin, hop: HopId) -> Roles<memory::Connection> {
+    let (horizon, root) = (Horizon::new(), Path::root());
+    Roles { inbound: Some(origin.producer(root.clone(), vec![root], horizon)), budget: Budget::new(1 << 20), ..Roles::new(hop) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_survives_its_sessions() {
+    let versions = Version::ALL.iter().copied().filter(|version| *version >= Version::Lite04);
+    for version in versions {
+        story(async {
+            let relay = Relay::new();
+            let publisher: Peer = relay.join(version).await;
+            let room = publisher.publish("room");
+            let video = room.create_track("video");
+
+            // The relay's end of each session, to be cut.
+            let ends = Rc::new(RefCell::new(Vec::new()));
+            let (dialled, relaying) = (ends.clone(), relay.clone());
+            let dial = async move || {
+                let (there, here) = memory::connect(pair::options(version));
+                dialled.borrow_mut().push(there.clone());
+                let versions = [version];
+                let (session, ()) = tokio::join!(Session::connect(there, &versions), relaying.serve(here, version));
+                session.map_err(|_| NoRelay)
+            };
+            let hop = session::random_hop();
+            let origin = Origin::new(hop);
+            let first = dial().await.unwrap();
+            let (reconnect, inside) =
+                (Reconnect { origin: origin.clone(), backoff: backoff(), patience: Duration::from_secs(30) }, origin.clone());
+            let states = Rc::new(RefCell::new(Vec::new()));
+            let told = states.clone();
+            let running = spawn_local(async move {
+                reconnect.run(first, dial, || roles(&inside, hop), |state| told.borrow_mut().push(state)).await
+            });
+            let view = origin.consumer(Path::root(), vec![Path::root()], Horizon::new());
+            let broadcast = timeout(SOON, view.consume_wait(&"room".parse().unwrap())).await.unwrap();
+            let track = broadcast.track("video").await.unwrap();
+            let mut groups = track.subscribe(demand::Ask { start: demand::Start::At(0), ..demand::Ask::default() });
+
+            for round in 0..10 {
+                let mut group = video.append_group();
+                group.write_frame("before", None).unwrap();
+                let mut seen = timeout(SOON, groups.next()).await.expect("a group in time").expect("no end");
+                assert_eq!(seen.sequence(), round, "{version}");
+                assert_eq!(seen.next_frame().await.unwrap().unwrap().payload, "before", "{version}");
+                ends.borrow().last().unwrap().lose();
+                group.write_frame("after", None).unwrap();
+                group.finish();
+                let frame = timeout(SOON, seen.next_frame()).await.expect("not stuck").unwrap().unwrap();
+                assert_eq!(frame.payload, "after", "{version}: in the middle of the group");
+            }
+            assert!(!running.is_finished());
+            assert_eq!(states.borrow()[..3], [State::Connected, State::Reconnecting, State::Connected]);
+            assert_eq!(states.borrow().len(), 21);
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_finds_no_relay_gives_up_in_time() {
+    story(async {
+        let relay = Relay::new();
+        let (there, here) = memory::connect(pair::options(Version::Lite05));
+        let (first, ()) = tokio::join!(Session::connect(there.clone(), &[Version::Lite05]), relay.serve(here, Version::Lite05));
+        let hop = session::random_hop();
+        let origin = Origin::new(hop);
+        let mut tries = 0;
+        let dial = async || {
+            tries += 1;
+            Err(NoRelay)
+        };
+        let reconnect = Reconnect { origin: origin.clone(), backoff: backoff(), patience: Duration::from_secs(10) };
+        let began = Instant::now();
+        let lose = async {
+            sleep(Duration::from_millis(10)).await;
+            there.lose();
+        };
+        let (lost, ()) = tokio::join!(reconnect.run(first.unwrap(), dial, || roles(&origin, hop), |_| {}), lose);
+        assert!(matches!(lost, Lost::Dial(NoRelay)));
+        let took = began.elapsed();
+        assert!((Duration::from_secs(10)..Duration::from_secs(13)).contains(&took), "{took:?}");
+        // 0.1 + 0.2 + 0.4 + 0.8 + 1.6, then every two seconds.
+        assert_eq!(tries, 9);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_patience_the_first_loss_is_the_last() {
+    story(async {
+        let relay = Relay::new();
+        let (there, here) = memory::connect(pair::options(Version::Lite05));
+        let (first, ()) = tokio::join!(Session::connect(there.clone(), &[Version::Lite05]), relay.serve(here, Version::Lite05));
+        let hop = session::random_hop();
+        let origin = Origin::new(hop);
+        let dial = async || -> Result<_, NoRelay> { panic!("not wanted") };
+        let reconnect = Reconnect { origin: origin.clone(), backoff: backoff(), patience: Duration::ZERO };
+        there.lose();
+        let lost = reconnect.run(first.unwrap(), dial, || roles(&origin, hop), |_| {}).await;
+        assert!(matches!(lost, Lost::Session(Some(session::Error::Connection(ConnectionError::Lost(_))))));
+    })
+    .await;
+}
