@@ -68,7 +68,7 @@ fn a_path_is_its_text_to_everybody() {
     let path: Path = "/room//alice/".parse().unwrap();
 
     assert_eq!([path.as_str(), path.as_ref(), path.borrow()], ["room/alice"; 3]);
-    assert_eq!(format!("{path} {path:?}"), "room/alice room/alice");
+    assert_eq!(format!("{path} {path:?}"), "room/alice \"room/alice\"");
     assert_eq!("s/".repeat(33).parse::<Path>(), Err(PathError::TooDeep { count: 33, max: 32 }));
 }
 
