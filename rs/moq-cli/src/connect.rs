@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 use moq_native::{
     Client, ClientConfig,
-    tls::{Fingerprint, Trust},
+    tls::{Fingerprint, Identity, PemFiles, Trust},
 };
 use moq_proto::Version;
 
@@ -29,6 +29,12 @@ pub(crate) struct Connect {
     /// Believe any certificate. Whoever sits between can read and change everything.
     #[arg(long, help_heading = "Connection", conflicts_with_all = ["tls_root", "tls_fingerprint"])]
     insecure: bool,
+    /// PEM file with the certificate to show to a relay that asks for one, and those between it and its authority.
+    #[arg(long, value_name = "FILE", help_heading = "Connection", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// PEM file with the private key of that certificate.
+    #[arg(long, value_name = "FILE", help_heading = "Connection", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Speak this version only, such as moq-lite-05. Can be repeated, in order of preference.
     #[arg(long, value_name = "VERSION", help_heading = "Connection")]
     protocol: Vec<Version>,
@@ -52,11 +58,18 @@ impl Connect {
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
         let mut config = ClientConfig::default();
         config.trust = self.trust()?;
+        config.identity = self.identity()?;
         config.connect_timeout = self.connect_timeout;
         // Two versions share a token.
         config.protocols = self.versions().iter().map(|version| version.alpn().to_owned()).collect();
         config.protocols.dedup();
         Ok(Client::new(config)?)
+    }
+
+    fn identity(&self) -> anyhow::Result<Option<Identity>> {
+        let (Some(certificate), Some(key)) = (&self.tls_cert, &self.tls_key) else { return Ok(None) };
+        let files = PemFiles { certificate: certificate.clone(), key: key.clone() };
+        Identity::load(&files).context("--tls-cert and --tls-key").map(Some)
     }
 
     fn trust(&self) -> anyhow::Result<Trust> {

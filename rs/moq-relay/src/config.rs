@@ -8,8 +8,8 @@ use moq_native::tls::PemFiles;
 use moq_proto::{Path, Version};
 
 use crate::options::{
-    Address, AuthOptions, CacheOptions, Capacity, Conflict, Format, HttpsOptions, Level, LogOptions, Options, Prefix,
-    PublicOptions, PublishOptions, QuicOptions, ServerOptions, TlsOptions, WebOptions,
+    Address, AuthOptions, CacheOptions, Capacity, Conflict, Format, HttpsOptions, Level, LogOptions, Mappings, MtlsOptions,
+    Options, Prefix, PublicOptions, PublishOptions, QuicOptions, ServerOptions, TlsOptions, WebOptions, Whom,
 };
 
 /// The least for the head of a request, in bytes: browsers send half as much.
@@ -112,6 +112,20 @@ pub(crate) struct AuthConfig {
     pub public_publish: Vec<Path>,
     /// Where anybody may subscribe.
     pub public_subscribe: Vec<Path>,
+    /// What certificates allow; the first that fits counts.
+    pub mtls: Vec<MtlsConfig>,
+}
+
+/// What one certificate allows, or all with one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MtlsConfig {
+    pub whom: Whom,
+    /// Where the other paths count from.
+    pub root: Path,
+    pub publish: Vec<Path>,
+    pub subscribe: Vec<Path>,
+    /// Whether the holder is a relay rather than a client.
+    pub is_relay: bool,
 }
 
 /// The files of `[auth]`, settled.
@@ -182,9 +196,26 @@ pub(crate) enum Problem {
     #[error(
         "nobody could come in: in [auth], set `key` (--auth-key) to a file of keys that tokens are checked with, \
          or `key_dir` (--auth-key-dir) to a folder of them, as `moq-token generate` makes; \
+         or set `mtls` to what certificates of clients allow, and `root` in [server.tls] to the authorities that vouch for them; \
          or set `public` (--auth-public) to the paths open to everybody, such as \"demo\", or to \"\" for all of them"
     )]
     NobodyMayEnter,
+    #[error("a table of `auth.mtls` has no `match`; it is a name in a certificate, or \"sha256:\" and a fingerprint")]
+    MatchesNobody,
+    #[error(
+        "`auth.mtls` for {0:?} allows nothing: set `publish` or `subscribe` to paths, such as \"demo\" or \"\" for all of them"
+    )]
+    MatchedForNothing(String),
+    #[error(
+        "`auth.mtls` is set, and clients are not asked for certificates: set `root` in [server.tls] (--tls-root), in [web.https] \
+         or in both to PEM files of the authorities that vouch for them"
+    )]
+    NobodyVouches,
+    #[error(
+        "clients are asked for certificates (`server.tls.root`, `web.https.root`) that allow nothing: say in [auth] what they do, \
+         as in mtls = [{{ match = \"cam.example.com\", publish = \"cams\" }}]"
+    )]
+    VouchedForNothing,
     #[error("`server.version` is an empty list; leave it out to speak every version")]
     NoVersion,
     #[error("`{0}` is zero, which leaves no time at all")]
@@ -212,6 +243,7 @@ impl TryFrom<Options> for Config {
             publish: publish(options.publish),
             cache: cache(&options.cache, &mut problems),
         };
+        certificates(&config, &mut problems);
         if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
     }
 }
@@ -311,7 +343,9 @@ fn https(options: HttpsOptions, problems: &mut Vec<Problem>) -> Option<HttpsConf
 }
 
 fn auth(options: AuthOptions, problems: &mut Vec<Problem>) -> AuthConfig {
-    let AuthOptions { key, keys, key_dir, revoked, public } = options;
+    let AuthOptions { key, keys, key_dir, revoked, mtls, public } = options;
+    let mtls = mtls.into_iter().flat_map(|Mappings(mappings)| mappings);
+    let mtls: Vec<_> = mtls.filter_map(|mapping| mapping_of(mapping, problems)).collect();
     let keys =
         KeyConfig { files: key.into_iter().chain(keys).flatten().collect(), folders: key_dir.unwrap_or_default(), revoked };
     let has_keys = !keys.files.is_empty() || !keys.folders.is_empty();
@@ -320,10 +354,36 @@ fn auth(options: AuthOptions, problems: &mut Vec<Problem>) -> AuthConfig {
     let with =
         |role: Option<Vec<Prefix>>| both.iter().cloned().chain(role.unwrap_or_default()).map(|Prefix(path)| path).collect();
     let (public_publish, public_subscribe): (Vec<Path>, Vec<Path>) = (with(publish), with(subscribe));
-    if !has_keys && public_publish.is_empty() && public_subscribe.is_empty() {
+    if !has_keys && mtls.is_empty() && public_publish.is_empty() && public_subscribe.is_empty() {
         problems.push(Problem::NobodyMayEnter);
     }
-    AuthConfig { keys, public_publish, public_subscribe }
+    AuthConfig { keys, public_publish, public_subscribe, mtls }
+}
+
+/// One mapping of `auth.mtls`. `None`: it means nobody.
+fn mapping_of(options: MtlsOptions, problems: &mut Vec<Problem>) -> Option<MtlsConfig> {
+    let MtlsOptions { whom, root, publish, subscribe, cluster } = options;
+    let Some(whom) = whom.filter(|whom| !matches!(whom, Whom::Name(name) if name.is_empty())) else {
+        problems.push(Problem::MatchesNobody);
+        return None;
+    };
+    let paths = |prefixes: Option<Vec<Prefix>>| prefixes.into_iter().flatten().map(|Prefix(path)| path).collect();
+    let root = root.map_or_else(Path::root, |Prefix(path)| path);
+    let mapping = MtlsConfig { whom, root, publish: paths(publish), subscribe: paths(subscribe), is_relay: cluster };
+    if mapping.publish.is_empty() && mapping.subscribe.is_empty() {
+        problems.push(Problem::MatchedForNothing(mapping.whom.to_string()));
+    }
+    Some(mapping)
+}
+
+/// Whether there are mappings where clients are asked for certificates, and only there.
+fn certificates(config: &Config, problems: &mut Vec<Problem>) {
+    let is_asked = !config.server.tls.roots.is_empty() || config.web.https.as_ref().is_some_and(|https| !https.roots.is_empty());
+    match (is_asked, config.auth.mtls.is_empty()) {
+        (false, false) => problems.push(Problem::NobodyVouches),
+        (true, true) => problems.push(Problem::VouchedForNothing),
+        _ => {}
+    }
 }
 
 fn publish(options: PublishOptions) -> PublishConfig {

@@ -23,14 +23,14 @@ use moq_lite::{
     session::{self, Limits, Roles, Session, fanout},
     stats::Stats,
 };
-use moq_native::{AnyConnection, HandshakeError, Incoming, Transport, backend::qmux};
+use moq_native::{AnyConnection, HandshakeError, Incoming, Transport, backend::qmux, tls::ClientCertificate};
 use moq_proto::{HopId, Version, close};
 use moq_token::Grant;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, info, info_span};
 
 use crate::{
-    auth::{self, Admission, Auth, Refused, Request, Wish},
+    auth::{Admission, Auth, Refused, Request, Wish},
     doors,
     metrics::Metrics,
     options::Conflict,
@@ -91,10 +91,10 @@ pub(crate) async fn over_websocket(hub: Hub, fanout: fanout::Handle<AnyConnectio
 
 async fn admit_quic(hub: Hub, incoming: Incoming) -> Result<Admitted, TurnedAway> {
     let Some(target) = incoming.request_target() else {
-        let (peer, transport) = (incoming.peer_addr(), incoming.transport());
-        return admit_by_setup(hub, incoming.accept().await?, peer, transport).await;
+        let caller = Caller::of(&incoming);
+        return admit_by_setup(hub, incoming.accept().await?, caller).await;
     };
-    match authorize(&hub.auth, target, incoming.peer_addr(), incoming.transport()).await {
+    match authorize(&hub.auth, target, &Caller::of(&incoming)).await {
         Ok(admission) => {
             let session = Session::accept(incoming.accept().await?, &hub.versions).await?;
             Ok((session, admission))
@@ -114,15 +114,10 @@ async fn admit_websocket(hub: Hub, upgrade: web::Upgrade) -> Result<Admitted, Tu
 }
 
 /// Where the transport carries no path, the peer's SETUP does; a peer whose version has none asks for the root.
-async fn admit_by_setup(
-    hub: Hub,
-    connection: AnyConnection,
-    peer: SocketAddr,
-    transport: Transport,
-) -> Result<Admitted, TurnedAway> {
+async fn admit_by_setup(hub: Hub, connection: AnyConnection, caller: Caller) -> Result<Admitted, TurnedAway> {
     let mut session = Session::accept(connection, &hub.versions).await?;
     let target = session.request_target().await?.unwrap_or_default();
-    match authorize(&hub.auth, &target, peer, transport).await {
+    match authorize(&hub.auth, &target, &caller).await {
         Ok(admission) => Ok((session, admission)),
         Err(refused) => {
             session.closer().close(close::session::UNAUTHORIZED, refused.told());
@@ -131,9 +126,26 @@ async fn admit_by_setup(
     }
 }
 
+/// Who asks, as far as the transport tells.
+pub(crate) struct Caller {
+    pub(crate) peer: SocketAddr,
+    pub(crate) transport: Transport,
+    pub(crate) certificate: Option<ClientCertificate>,
+}
+
+impl Caller {
+    fn of(incoming: &Incoming) -> Self {
+        let (peer, transport) = (incoming.peer_addr(), incoming.transport());
+        Self { peer, transport, certificate: incoming.certificate().cloned() }
+    }
+}
+
 /// The verdict over a request that came without headers.
-pub(crate) async fn authorize(auth: &Auth, target: &str, peer: SocketAddr, transport: Transport) -> Result<Admission, Refused> {
-    let request = Request { target, authorization: &[], wish: Wish::Either, peer, transport: Some(transport) };
+pub(crate) async fn authorize(auth: &Auth, target: &str, caller: &Caller) -> Result<Admission, Refused> {
+    let Caller { peer, transport, certificate } = caller;
+    let (authorization, wish) = (&[], Wish::Either);
+    let (peer, transport, certificate) = (*peer, Some(*transport), certificate.as_ref());
+    let request = Request { target, authorization, wish, peer, transport, certificate };
     auth.authorize(&request).await
 }
 
@@ -177,9 +189,9 @@ async fn converse(hub: Hub, fanout: fanout::Handle<AnyConnection>, session: Sess
             closer.close(close::session::NO_ERROR, shutdown::REASON);
             running.await
         }
-        refused = lease.ended() => {
-            info!(code = %refused.code(), reason = %refused, "rights ended");
-            closer.close(close::session::UNAUTHORIZED, auth::ended(&refused));
+        over = lease.ended() => {
+            info!(code = %over.code(), reason = %over, "rights ended");
+            closer.close(close::session::UNAUTHORIZED, over.told());
             running.await
         }
     };

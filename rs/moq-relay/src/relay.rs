@@ -91,7 +91,7 @@ impl Relay {
         let (metrics, hop) = (Metrics::default(), session::random_hop());
         let public = Public::new(config.auth.public_publish, config.auth.public_subscribe);
         let hub = Hub {
-            auth: Arc::new(Auth::new(public, files.verifier())),
+            auth: Arc::new(Auth::new(public, files.verifier()).with_mtls(config.auth.mtls)),
             origin: Origin::new(hop),
             conflict: config.publish.conflict,
             budget: Budget::with_policy(cache::policy(&config.cache)),

@@ -6,7 +6,10 @@
 use std::{
     fmt,
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -37,7 +40,8 @@ impl Identity {
         Ok(Self(load::pair(files, SystemTime::now())?.0))
     }
 
-    pub(crate) fn resolver(&self) -> Arc<dyn ResolvesClientCert> {
+    /// What a `rustls` client shows it by.
+    pub fn resolver(&self) -> Arc<dyn ResolvesClientCert> {
         Arc::new(SingleCertAndKey::from(self.0.clone()))
     }
 }
@@ -89,21 +93,30 @@ impl ClientRoots {
 
 /// Asks clients for a certificate, which they may leave out, and believes those that the roots of the moment vouch for.
 #[derive(Debug)]
-pub(super) struct ByRoots(RwLock<ClientRoots>);
+pub(super) struct ByRoots(RwLock<(u64, ClientRoots)>);
 
 impl ByRoots {
     pub(super) fn new(roots: ClientRoots) -> Self {
-        Self(RwLock::new(roots))
+        Self(RwLock::new((NEVER + 1, roots)))
     }
 
     pub(super) fn set(&self, roots: ClientRoots) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = roots;
+        let mut current = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        *current = (current.0 + 1, roots);
+    }
+
+    /// How many roots there have been; no number comes back.
+    fn generation(&self) -> u64 {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).0
     }
 
     fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).0.clone()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).1.0.clone()
     }
 }
+
+/// The generation of no roots.
+const NEVER: u64 = 0;
 
 impl ClientCertVerifier for ByRoots {
     fn client_auth_mandatory(&self) -> bool {
@@ -158,6 +171,8 @@ struct Shown {
     fingerprint: Fingerprint,
     not_after: SystemTime,
     roots: Arc<ByRoots>,
+    /// The generation of roots that was last seen to vouch for it.
+    vouched: AtomicU64,
 }
 
 /// A certificate that was verified cannot be read.
@@ -176,6 +191,7 @@ impl ClientCertificate {
             not_after: dates::time(&parsed.validity().not_after),
             chain: chain.iter().map(|certificate| certificate.clone().into_owned()).collect(),
             roots,
+            vouched: AtomicU64::new(NEVER),
         })))
     }
 
@@ -194,12 +210,26 @@ impl ClientCertificate {
         self.0.not_after
     }
 
-    /// Whether it could still be shown: it has not ended, and the authorities of now vouch for it.
+    /// Whether it could still be shown: it has not ended, and the authorities of now vouch for it. Costs a signature or two where
+    /// these have changed, and nothing otherwise.
     pub fn is_good(&self, now: SystemTime) -> bool {
-        let Some((own, intermediates)) = self.0.chain.split_first() else { return false };
-        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let now_unix = UnixTime::since_unix_epoch(since_epoch);
-        now < self.0.not_after && self.0.roots.verify_client_cert(own, intermediates, now_unix).is_ok()
+        now < self.0.not_after && self.is_vouched_for(now)
+    }
+
+    fn is_vouched_for(&self, now: SystemTime) -> bool {
+        let Shown { chain, roots, vouched, .. } = &*self.0;
+        // Asked first: roots that come in between are looked at the next time.
+        let generation = roots.generation();
+        if vouched.load(Relaxed) == generation {
+            return true;
+        }
+        let Some((own, intermediates)) = chain.split_first() else { return false };
+        let now = UnixTime::since_unix_epoch(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO));
+        let is_vouched_for = roots.verify_client_cert(own, intermediates, now).is_ok();
+        if is_vouched_for {
+            vouched.store(generation, Relaxed);
+        }
+        is_vouched_for
     }
 }
 

@@ -14,6 +14,8 @@ use std::{
 use moq_token::{Refused, Verified, Verifier};
 use tokio::sync::oneshot;
 
+use super::{certificate, refused::Ended};
+
 /// All leases that are held, and the verifier that judges them. Clones are the same.
 #[derive(Clone)]
 pub(super) struct Leases {
@@ -34,8 +36,9 @@ struct Entry {
 
 /// The right to go on, given back by dropping it.
 pub(crate) struct Lease {
-    /// `None`: it is public.
+    /// `None`: it is public, or by a certificate.
     held: Option<Held>,
+    certificate: Option<certificate::Held>,
 }
 
 struct Held {
@@ -68,7 +71,7 @@ impl Leases {
         table.next += 1;
         table.entries.insert(id, Entry { verified: verified.clone(), ends });
         drop(table);
-        Ok((verified, Lease { held: Some(Held { leases: self.clone(), id, ended }) }))
+        Ok((verified, Lease { held: Some(Held { leases: self.clone(), id, ended }), certificate: None }))
     }
 
     /// Ends the leases whose time is over. Returns why each of them ended.
@@ -115,17 +118,25 @@ impl Leases {
 impl Lease {
     /// The lease of who uses what is public.
     pub(super) fn public() -> Self {
-        Self { held: None }
+        Self { held: None, certificate: None }
+    }
+
+    /// The lease of who was let in by a certificate.
+    pub(super) fn of_certificate(held: certificate::Held) -> Self {
+        Self { held: None, certificate: Some(held) }
     }
 
     /// Returns once it has ended, with the reason.
     ///
     /// # Cancel safety
     /// Dropping the call loses nothing until it has returned; after that it is not to be called again.
-    pub(crate) async fn ended(&mut self) -> Refused {
+    pub(crate) async fn ended(&mut self) -> Ended {
+        if let Some(held) = &mut self.certificate {
+            return held.ended().await;
+        }
         let Some(held) = &mut self.held else { return pending().await };
         match (&mut held.ended).await {
-            Ok(refused) => refused,
+            Ok(refused) => refused.into(),
             // The table outlives its leases.
             Err(_) => pending().await,
         }

@@ -4,6 +4,7 @@
 //! request was made (CONNECT, upgrade, SETUP, plain HTTP) only decides how a refusal is said. What makes a token good is
 //! `moq_token`'s.
 
+mod certificate;
 mod keys;
 mod lease;
 mod principal;
@@ -20,20 +21,22 @@ use moq_lite::model::origin::Principal;
 use moq_token::{Grant, Verifier};
 use tracing::info;
 
+use self::{certificate::Certificates, lease::Leases, refused::Tally, request::Asked};
 pub(crate) use self::{
     keys::{FileError, Files},
     lease::Lease,
     public::Public,
-    refused::{Refused, ended},
+    refused::Refused,
     request::{Request, Wish},
     watch::run as watch,
 };
-use self::{lease::Leases, refused::Tally, request::Asked};
+use crate::config::MtlsConfig;
 
 /// Decides over requests. One for the whole relay.
 pub(crate) struct Auth {
     public: Public,
     leases: Leases,
+    certificates: Certificates,
     refused: Tally,
     ended: Tally,
 }
@@ -50,7 +53,19 @@ pub(crate) struct Admission {
 
 impl Auth {
     pub(crate) fn new(public: Public, verifier: Verifier) -> Self {
-        Self { public, leases: Leases::new(verifier), refused: Tally::default(), ended: Tally::default() }
+        Self {
+            public,
+            leases: Leases::new(verifier),
+            certificates: Certificates::default(),
+            refused: Tally::default(),
+            ended: Tally::default(),
+        }
+    }
+
+    /// The same, and certificates of clients allow what these mappings say.
+    #[must_use]
+    pub(crate) fn with_mtls(self, mappings: Vec<MtlsConfig>) -> Self {
+        Self { certificates: Certificates::new(mappings), ..self }
     }
 
     /// What whoever sent `request` may do. Refusals are counted and logged here, and nowhere else.
@@ -69,6 +84,12 @@ impl Auth {
 
     async fn judge(&self, request: &Request<'_>, now: SystemTime) -> Result<Admission, Refused> {
         let Asked { path, token } = request.read()?;
+        let suits = |grant: &Grant| request.wish == Wish::Either || !grant.subscribe.is_empty();
+        if token.is_none()
+            && let Some(admitted) = self.certificates.admit(request.certificate, &path, now)
+        {
+            return admitted.and_then(|admission| Some(admission).filter(|it| suits(&it.grant)).ok_or(Refused::Elsewhere));
+        }
         let (grant, principal, lease, otherwise) = match token {
             // A token is never weighed against public rights: whoever shows one is judged by it.
             Some(token) => {
@@ -77,7 +98,6 @@ impl Auth {
             }
             None => (self.public.at(&path), Some(principal::public()), Lease::public(), Refused::NoToken),
         };
-        let suits = |grant: &Grant| request.wish == Wish::Either || !grant.subscribe.is_empty();
         let grant = grant.filter(suits).ok_or(otherwise)?;
         Ok(Admission { grant, principal, lease })
     }
@@ -85,6 +105,7 @@ impl Auth {
     /// Ends what is over by the time of day.
     fn expire(&self, now: SystemTime) {
         self.leases.expire(now).iter().for_each(|refused| self.ended.count(refused.code()));
+        self.certificates.expire(now).iter().for_each(|ended| self.ended.count(ended.code()));
     }
 
     /// Judges by `verifier` from now on, those inside as well. Returns how many of them have to leave.

@@ -6,6 +6,8 @@
 use moq_lite::model::origin::Principal;
 use moq_token::Verified;
 
+use crate::options::Whom;
+
 /// All who come without a token, together: nothing tells them apart.
 pub(super) fn public() -> Principal {
     Principal::new(b"public")
@@ -21,6 +23,11 @@ pub(super) fn of_token(verified: &Verified) -> Option<Principal> {
     let subject = claims.subject.as_deref();
     let kind: &[u8] = if subject.is_some() { b"subject" } else { b"key" };
     Some(Principal::new(&[kind, &key, subject.unwrap_or_default().as_bytes()].concat()))
+}
+
+/// Whoever holds certificates that this matches.
+pub(super) fn of_certificate(whom: &Whom) -> Principal {
+    Principal::new(&[b"certificate", whom.to_string().as_bytes()].concat())
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub(crate) enum Refused {
     NoToken,
     #[error("the token is refused: {0}")]
     Token(#[from] BadToken),
-    #[error("the token is good and allows nothing at this path")]
+    #[error("what was shown is good and allows nothing at this path")]
     Elsewhere,
 }
 
@@ -59,13 +59,41 @@ impl Refused {
     }
 }
 
-/// What a peer is told whose rights have ended. It had shown a good token, so it may know why that is none any more.
-pub(crate) fn ended(refused: &BadToken) -> &'static str {
-    match refused {
-        BadToken::Expired(_) => "unauthorized: the token has expired",
-        BadToken::Revoked(_) => "unauthorized: the token was revoked",
-        BadToken::UnknownKey => "unauthorized: the key of the token was removed",
-        _ => "unauthorized: the token is not good any more",
+/// Why somebody's rights have ended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum Ended {
+    #[error("the token is not good any more: {0}")]
+    Token(#[from] BadToken),
+    #[error("the certificate has ended")]
+    Certificate,
+    #[error("nobody vouches for the certificate any more")]
+    Untrusted,
+}
+
+impl Ended {
+    /// The codes that are not of tokens.
+    const CODES: [&'static str; 2] = ["certificate-ended", "certificate-untrusted"];
+
+    /// The reason as one word.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Token(refused) => refused.code(),
+            Self::Certificate => "certificate-ended",
+            Self::Untrusted => "certificate-untrusted",
+        }
+    }
+
+    /// What the peer is told. It had been let in, so it may know why it is not any more.
+    pub(crate) fn told(&self) -> &'static str {
+        match self {
+            Self::Token(BadToken::Expired(_)) => "unauthorized: the token has expired",
+            Self::Token(BadToken::Revoked(_)) => "unauthorized: the token was revoked",
+            Self::Token(BadToken::UnknownKey) => "unauthorized: the key of the token was removed",
+            Self::Token(_) => "unauthorized: the token is not good any more",
+            Self::Certificate => "unauthorized: the certificate has ended",
+            Self::Untrusted => "unauthorized: nobody vouches for the certificate any more",
+        }
     }
 }
 
@@ -73,6 +101,7 @@ pub(crate) fn ended(refused: &BadToken) -> &'static str {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     requests: [AtomicU64; Refused::CODES.len()],
+    ends: [AtomicU64; Ended::CODES.len()],
     tokens: [AtomicU64; BadToken::CODES.len()],
 }
 
@@ -90,7 +119,8 @@ impl Tally {
 
     fn counters(&self) -> impl Iterator<Item = (&'static str, &AtomicU64)> {
         let requests = Refused::CODES.into_iter().zip(&self.requests);
-        requests.chain(BadToken::CODES.into_iter().zip(&self.tokens))
+        let ends = Ended::CODES.into_iter().zip(&self.ends);
+        requests.chain(ends).chain(BadToken::CODES.into_iter().zip(&self.tokens))
     }
 }
 

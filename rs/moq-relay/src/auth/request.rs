@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use moq_native::Transport;
+use moq_native::{Transport, tls::ClientCertificate};
 use moq_proto::{Path, canonical};
 use moq_token::address;
 
@@ -22,6 +22,8 @@ pub(crate) struct Request<'a> {
     pub(crate) peer: SocketAddr,
     /// What is to carry the session. `None`: a single answer over HTTP is all.
     pub(crate) transport: Option<Transport>,
+    /// What it has proved to be its own where the listener asks for one, and nobody else may have made it show. `None`: nothing.
+    pub(crate) certificate: Option<&'a ClientCertificate>,
 }
 
 /// What the peer wants to do.

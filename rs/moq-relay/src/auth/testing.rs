@@ -37,7 +37,7 @@ pub(super) fn claims() -> Claims {
 /// A request from this machine for a session at `target`.
 pub(super) fn request(target: &str) -> Request<'_> {
     let peer = ([127, 0, 0, 1], 1).into();
-    Request { target, authorization: &[], wish: Wish::Either, peer, transport: Some(Transport::Quic) }
+    Request { target, authorization: &[], wish: Wish::Either, peer, transport: Some(Transport::Quic), certificate: None }
 }
 
 /// A folder of one test's own, gone when the test is.

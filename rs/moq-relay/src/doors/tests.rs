@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     auth::{Auth, Public},
-    connection,
+    connection::{self, Caller},
 };
 
 /// Two signers; the same in all cases, since what holds for one pair holds for all.
@@ -267,8 +267,9 @@ impl World {
         let shown = token.map(|token| KEYS[token.key].sign(&token.claims()).unwrap());
         let target = format!("/{}{}", at.join("/"), shown.map(|token| format!("?jwt={token}")).unwrap_or_default());
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let caller = Caller { peer, transport: Transport::Quic, certificate: None };
 
-        let admission = now(connection::authorize(&self.auth, &target, peer, Transport::Quic));
+        let admission = now(connection::authorize(&self.auth, &target, &caller));
 
         prop_assert_eq!(admission.is_ok(), !rights.is_empty(), "{} {:?}", target, rights);
         let Ok(admission) = admission else { return Ok(()) };

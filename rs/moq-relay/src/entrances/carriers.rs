@@ -30,7 +30,7 @@ use web_transport_proto::{ConnectRequest, Frame, VarInt};
 use super::Verdict;
 use crate::{
     auth::{Admission, Auth, Refused},
-    connection,
+    connection::{self, Caller},
     tls::Pins,
     web::{self, Peer, Site, Upgrade},
 };
@@ -131,7 +131,7 @@ impl Carriers {
     }
 
     async fn judge(&self, target: &str, transport: Transport) -> Verdict {
-        told(connection::authorize(&self.auth, target, PEER, transport).await)
+        told(connection::authorize(&self.auth, target, &Caller { peer: PEER, transport, certificate: None }).await)
     }
 
     async fn upgrade(&mut self, target: &str) -> Verdict {
@@ -169,7 +169,7 @@ impl Carriers {
         let (client, server) = tokio::io::duplex(64 * 1024);
         let router = TowerToHyperService::new(self.router.clone());
         let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-            request.extensions_mut().insert(Peer(PEER));
+            request.extensions_mut().insert(Peer { address: PEER, certificate: None });
             router.call(request)
         });
         let serve = http1::Builder::new().serve_connection(TokioIo::new(server), service).with_upgrades();

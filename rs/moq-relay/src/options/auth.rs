@@ -8,7 +8,7 @@ use serde::{
     de::{MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::value;
+use super::{mtls::Mappings, value};
 
 /// `[auth]` as the operator wrote it.
 #[derive(clap::Args, Clone, Debug, Default, Deserialize)]
@@ -30,6 +30,9 @@ pub(crate) struct AuthOptions {
     /// File of tokens that are not good any more: lines with `jti`, `sub`, `kid` or `issued-before`. Default: none.
     #[arg(id = "auth.revoked", long = "auth-revoked", env = "MOQ_AUTH_REVOKED", value_name = "PATH")]
     pub revoked: Option<PathBuf>,
+    /// What certificates of clients allow: a table or a list of them, spelled as in the file. Default: none.
+    #[arg(id = "auth.mtls", long = "auth-mtls", env = "MOQ_AUTH_MTLS", value_name = "TABLE")]
+    pub mtls: Option<Mappings>,
     #[command(flatten)]
     pub public: PublicOptions,
 }
@@ -42,6 +45,7 @@ impl AuthOptions {
             keys: self.keys.or(file.keys),
             key_dir: self.key_dir.or(file.key_dir),
             revoked: self.revoked.or(file.revoked),
+            mtls: self.mtls.or(file.mtls),
             public: self.public.over(file.public),
         }
     }

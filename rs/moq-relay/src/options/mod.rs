@@ -9,6 +9,7 @@ mod cache;
 mod file;
 pub(crate) mod keys;
 mod log;
+mod mtls;
 mod publish;
 mod quic;
 mod server;
@@ -25,6 +26,7 @@ pub(crate) use self::{
     cache::{CacheOptions, Capacity},
     file::FileError,
     log::{Format, Level, LogOptions},
+    mtls::{Mappings, MtlsOptions, Whom},
     publish::{Conflict, PublishOptions},
     quic::QuicOptions,
     server::{Address, ServerOptions},

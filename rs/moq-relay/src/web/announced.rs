@@ -1,6 +1,6 @@
 //! `GET /announced/<prefix>`: the paths on air, one a line, as a subscriber at that prefix would see them.
 
-use std::{borrow::Cow, net::SocketAddr, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     Extension,
@@ -22,14 +22,14 @@ const TRUNCATED: &str = "x-truncated";
 
 pub(super) async fn list(
     State(site): State<Arc<Site>>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    answer(&site, &uri, &headers, peer).await
+    answer(&site, &uri, &headers, &peer).await
 }
 
-async fn answer(site: &Site, uri: &Uri, headers: &HeaderMap, peer: SocketAddr) -> Response {
+async fn answer(site: &Site, uri: &Uri, headers: &HeaderMap, peer: &Peer) -> Response {
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let target = target.strip_prefix("/announced").unwrap_or(target);
     let admission = match site.authorize(target, headers, peer, None).await {
@@ -107,7 +107,8 @@ mod tests {
     }
 
     async fn told(site: &Site, target: &str) -> (StatusCode, bool, String) {
-        let response = answer(site, &target.parse().unwrap(), &HeaderMap::new(), ([127, 0, 0, 1], 1).into()).await;
+        let peer = Peer { address: ([127, 0, 0, 1], 1).into(), certificate: None };
+        let response = answer(site, &target.parse().unwrap(), &HeaderMap::new(), &peer).await;
         let (status, is_truncated) = (response.status(), response.headers().contains_key(TRUNCATED));
         let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
         (status, is_truncated, String::from_utf8(body.to_vec()).unwrap())

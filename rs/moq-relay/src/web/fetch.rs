@@ -7,7 +7,7 @@
 mod query;
 mod refusal;
 
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use axum::{
     Extension,
@@ -44,21 +44,21 @@ const RETRY_TIME: Duration = Duration::from_millis(200);
 
 pub(super) async fn get(
     State(site): State<Arc<Site>>,
-    Extension(Peer(peer)): Extension<Peer>,
+    Extension(peer): Extension<Peer>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    match answer(&site, &uri, &headers, peer).await {
+    match answer(&site, &uri, &headers, &peer).await {
         Ok(response) => response,
         Err(refusal) => {
             site.fetches.count(&refusal);
-            debug!(%peer, path = uri.path(), reason = refusal.code(), "nothing fetched");
+            debug!(peer = %peer.address, path = uri.path(), reason = refusal.code(), "nothing fetched");
             refusal.into_response()
         }
     }
 }
 
-async fn answer(site: &Site, uri: &Uri, headers: &HeaderMap, peer: SocketAddr) -> Result<Response, Refusal> {
+async fn answer(site: &Site, uri: &Uri, headers: &HeaderMap, peer: &Peer) -> Result<Response, Refusal> {
     let (path, written) = (uri.path(), uri.query().unwrap_or_default());
     let (path, track) = query::target(path.strip_prefix("/fetch").unwrap_or(path))?;
     let query = Query::read(written)?;

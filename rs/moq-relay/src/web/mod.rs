@@ -19,7 +19,7 @@ use axum::{
     routing::get,
 };
 use moq_lite::model::origin::Origin;
-use moq_native::Transport;
+use moq_native::{Transport, tls::ClientCertificate};
 use moq_proto::Version;
 use tokio::sync::mpsc;
 use tower_http::cors::{Any, CorsLayer};
@@ -59,19 +59,34 @@ impl Site {
         &self,
         target: &str,
         headers: &HeaderMap,
-        peer: SocketAddr,
+        peer: &Peer,
         transport: Option<Transport>,
     ) -> Result<Admission, Refused> {
         let authorization: Vec<&[u8]> = headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes).collect();
         // A page only shows what a subscriber would see.
         let wish = if transport.is_some() { Wish::Either } else { Wish::Subscribe };
-        self.auth.authorize(&Request { target, authorization: &authorization, wish, peer, transport }).await
+        // A browser shows its certificate whichever page asks. Only the relay's own may use it.
+        let certificate = peer.certificate.as_ref().filter(|_| !is_of_another_origin(headers));
+        let (authorization, peer) = (&*authorization, peer.address);
+        self.auth.authorize(&Request { target, authorization, wish, peer, transport, certificate }).await
     }
 }
 
 /// Who sent a request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    /// What its connection has proved to be its own.
+    pub(crate) certificate: Option<ClientCertificate>,
+}
+
+/// Whether a page asks that did not come from here. Only browsers say so. Spec: RFC 6454, section 7; RFC 6455, section 10.2.
+fn is_of_another_origin(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return false };
+    let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
+    // A certificate is shown over TLS only, so a page from here came over TLS too.
+    host.is_none() || origin.as_bytes().strip_prefix(b"https://") != host
+}
 
 /// Every route, with CORS on all of them: pages of any origin may read what anybody may.
 pub(crate) fn router(site: Arc<Site>) -> Router {

@@ -94,10 +94,11 @@ async fn accept(site: &Site, sessions: &mpsc::Sender<Upgrade>, request: Request)
     let key = handshake_key(&request)?;
     let (parts, _body) = request.into_parts();
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    let &Peer(peer) = parts.extensions.get().ok_or(Refusal::Malformed("nobody sent this"))?;
+    let peer: &Peer = parts.extensions.get().ok_or(Refusal::Malformed("nobody sent this"))?;
     let protocol = qmux::negotiate(&offered(&parts.headers), &site.protocols)?;
     let admission = site.authorize(target, &parts.headers, peer, Some(Transport::WebSocket)).await?;
 
+    let peer = peer.address;
     let socket = hyper::upgrade::on(Request::from_parts(parts, ()));
     let response = switching(&key, protocol.as_deref());
     sessions.try_send(Upgrade { socket, protocol, admission, peer }).map_err(|_| Refusal::Full)?;

@@ -6,6 +6,7 @@ mod failover;
 mod fetch;
 mod http;
 mod https;
+mod mtls;
 mod names;
 #[allow(dead_code, reason = "`table` uses the rest")]
 mod peer;

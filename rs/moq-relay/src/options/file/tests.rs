@@ -66,7 +66,7 @@ fn every_table_of_the_file_arrives() {
     assert_eq!(options.server.quic.keep_alive, Some(Duration::ZERO));
     assert_eq!(options.web.ws, Some(false));
     assert_eq!(options.web.http.listen, Some("localhost:4443".parse().unwrap()));
-    let AuthOptions { key, keys, key_dir, revoked, public } = options.auth;
+    let AuthOptions { key, keys, key_dir, revoked, public, .. } = options.auth;
     let files = |names: &[&str]| Some(names.iter().map(PathBuf::from).collect::<Vec<_>>());
     assert_eq!((key, keys), (files(&["root.jwk"]), files(&["v1.jwk", "v2.jwk"])));
     assert_eq!((key_dir, revoked), (files(&["keys"]), Some("revoked".into())));
