@@ -37,6 +37,10 @@ pub(crate) struct LogConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerConfig {
     pub bind: Address,
+    /// Where sessions come in the clear over TCP; `None`: nowhere.
+    pub tcp: Option<Address>,
+    /// The Unix socket where they come; `None`: none.
+    pub unix: Option<PathBuf>,
     pub setup_timeout: Duration,
     /// In order of preference.
     pub versions: Vec<Version>,
@@ -259,6 +263,8 @@ fn server(options: ServerOptions, problems: &mut Vec<Problem>) -> ServerConfig {
     }
     ServerConfig {
         bind: options.bind.unwrap_or_else(|| Address::Ip(([0; 8], 443).into())),
+        tcp: options.tcp.bind,
+        unix: options.unix.bind,
         setup_timeout: time("server.setup_timeout", options.setup_timeout, Duration::from_secs(10), problems),
         versions,
         tls: tls(options.tls, problems),

@@ -117,8 +117,14 @@ impl Relay {
 
         let server = server_config(&config.server, shown).await?;
         let quic_hub = hub.clone();
-        let (quic, udp) = Shard::start("quic", move |ready| serve_quic(server, quic_hub, ready)).await?;
+        let (quic, (udp, tcp)) = Shard::start("quic", move |ready| serve_quic(server, quic_hub, ready)).await?;
         info!(transport = %"quic", address = %udp, "listening");
+        if let Some(address) = tcp {
+            info!(transport = %"tcp", %address, "listening");
+        }
+        if let Some(path) = &config.server.unix {
+            info!(transport = %"unix", address = %path.display(), "listening");
+        }
         shards.push(quic);
         if !doors.is_empty() {
             let (auth, origin, fetches) = (hub.auth.clone(), hub.origin.clone(), fetches.clone());
@@ -167,12 +173,16 @@ impl Relay {
     }
 }
 
-/// The life of the shard that serves QUIC.
-async fn serve_quic(config: ServerConfig, hub: Hub, ready: oneshot::Sender<SocketAddr>) -> anyhow::Result<()> {
+/// The life of the shard that serves QUIC, and sessions over plain TCP and a Unix socket.
+async fn serve_quic(
+    config: ServerConfig,
+    hub: Hub,
+    ready: oneshot::Sender<(SocketAddr, Option<SocketAddr>)>,
+) -> anyhow::Result<()> {
     let mut server = Server::bind(config)?;
     let (fanout, viewers) = Fanout::new(hub.stats.clone());
     // Whoever asked for the address may be gone; the end comes with `stopping` then.
-    let _ = ready.send(server.local_addr());
+    let _ = ready.send((server.local_addr(), server.tcp_addr()));
 
     let (metrics, stopping) = (hub.metrics.clone(), hub.stopping.clone());
     let sessions = listener::run(&mut server, TASKS_MAX, metrics, stopping, |incoming| {
@@ -230,6 +240,10 @@ fn keys(config: KeyConfig) -> anyhow::Result<Files> {
 async fn server_config(config: &config::ServerConfig, tls: ServerTls) -> anyhow::Result<ServerConfig> {
     let address = config.bind.resolve().await.with_context(|| format!("looking up {}", config.bind))?;
     let mut server = ServerConfig::new(address, tls);
+    if let Some(address) = &config.tcp {
+        server.tcp = Some(address.resolve().await.with_context(|| format!("looking up {address}"))?);
+    }
+    server.unix.clone_from(&config.unix);
     server.protocols = config.protocols();
     server.setup_timeout = config.setup_timeout;
     server.quic.idle_timeout = config.quic.idle_timeout;

@@ -7,8 +7,10 @@ use clap::{Arg, Args as _, Command};
 use super::Options;
 
 /// Older and other spellings of a key, each meaning the same as the one beside it.
-pub(super) const ALIASES: [(&str, &str); 3] = [
+pub(super) const ALIASES: [(&str, &str); 5] = [
     ("server.listen", "server.bind"),
+    ("server.tcp.listen", "server.tcp.bind"),
+    ("server.unix.path", "server.unix.bind"),
     ("server.quic.max_concurrent_streams", "server.quic.max_streams"),
     ("cache.duration", "cache.max_age"),
 ];

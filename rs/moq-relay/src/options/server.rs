@@ -1,6 +1,6 @@
 //! `[server]`: where sessions arrive, and what they may speak.
 
-use std::{fmt, io, net::SocketAddr, str::FromStr, time::Duration};
+use std::{fmt, io, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use moq_proto::Version;
 use serde::Deserialize;
@@ -37,6 +37,10 @@ pub(crate) struct ServerOptions {
     #[serde(deserialize_with = "value::list")]
     pub version: Option<Vec<Version>>,
     #[command(flatten)]
+    pub tcp: TcpOptions,
+    #[command(flatten)]
+    pub unix: UnixOptions,
+    #[command(flatten)]
     pub tls: TlsOptions,
     #[command(flatten)]
     pub quic: QuicOptions,
@@ -49,10 +53,31 @@ impl ServerOptions {
             bind: self.bind.or(file.bind),
             setup_timeout: self.setup_timeout.or(file.setup_timeout),
             version: self.version.or(file.version),
+            tcp: TcpOptions { bind: self.tcp.bind.or(file.tcp.bind) },
+            unix: UnixOptions { bind: self.unix.bind.or(file.unix.bind) },
             tls: self.tls.over(file.tls),
             quic: self.quic.over(file.quic),
         }
     }
+}
+
+/// `[server.tcp]` as the operator wrote it.
+#[derive(clap::Args, Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TcpOptions {
+    /// TCP address for sessions in the clear, where no encryption is needed. Default: none.
+    #[arg(id = "server.tcp.bind", long = "server-tcp-bind", env = "MOQ_SERVER_TCP_BIND", value_name = "ADDR")]
+    #[serde(deserialize_with = "value::text")]
+    pub bind: Option<Address>,
+}
+
+/// `[server.unix]` as the operator wrote it.
+#[derive(clap::Args, Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct UnixOptions {
+    /// Unix socket for sessions of this machine; whoever may open the file may connect. Default: none.
+    #[arg(id = "server.unix.bind", long = "server-unix-bind", env = "MOQ_SERVER_UNIX_BIND", value_name = "FILE")]
+    pub bind: Option<PathBuf>,
 }
 
 /// Where to listen: an IP address or a host name, with a port.

@@ -31,14 +31,18 @@ pub(crate) enum Over {
     WebTransport,
     Quic,
     WebSocket,
+    /// Where the relay is started with [`streams`](crate::process::streams), as is the next.
+    Tcp,
+    Unix,
 }
 
 impl Over {
+    /// Those that every relay takes.
     pub(crate) const ALL: [Self; 3] = [Self::WebTransport, Self::Quic, Self::WebSocket];
 
     /// Whether the path comes with SETUP, and a refusal as the end of the session.
     pub(crate) fn is_raw(self) -> bool {
-        matches!(self, Self::Quic)
+        matches!(self, Self::Quic | Self::Tcp | Self::Unix)
     }
 
     pub(crate) fn url(self, relay: &Relay, path: &str) -> url::Url {
@@ -46,6 +50,8 @@ impl Over {
             Self::WebTransport => format!("https://{}{path}", relay.udp),
             Self::Quic => format!("moqt://{}{path}", relay.udp),
             Self::WebSocket => format!("ws://{}{path}", relay.http()),
+            Self::Tcp => format!("tcp://{}", relay.tcp.unwrap()),
+            Self::Unix => format!("unix://{}", relay.unix()),
         };
         url.parse().unwrap()
     }
@@ -105,7 +111,7 @@ impl Peer {
     async fn open(config: ClientConfig, url: &url::Url, path: &str, versions: &[Version]) -> Result<Self, ConnectError> {
         let connection = Client::new(config).unwrap().connect(url).await?;
         let mut session = Session::connect(connection, versions).await.unwrap();
-        if url.scheme() == "moqt" {
+        if ["moqt", "tcp", "unix"].contains(&url.scheme()) {
             session.set_request_target(path.to_owned());
         }
         Ok(Self::run(session))

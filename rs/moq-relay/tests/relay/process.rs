@@ -33,6 +33,16 @@ listen = "127.0.0.1:0"
 public = ""
 "#;
 
+/// Lines for `[server]`: plain TCP, and a Unix socket of its own for each call.
+pub(crate) fn streams() -> String {
+    // A path of a socket has 108 bytes, which folders of builds may have used up.
+    let folder = std::env::temp_dir().join(format!("moq-relay-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let socket = folder.join(format!("{}.sock", COUNT.fetch_add(1, Ordering::Relaxed)));
+    format!("[server]\ntcp.listen = \"127.0.0.1:0\"\nunix.path = {socket:?}\n")
+}
+
 /// The binary, with nothing of the tests' own environment that could configure it.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_moq-relay"));
@@ -73,6 +83,7 @@ pub(crate) struct Relay {
     pub udp: SocketAddr,
     pub web: Option<SocketAddr>,
     pub https: Option<SocketAddr>,
+    pub tcp: Option<SocketAddr>,
     log: Arc<Mutex<String>>,
     ended: Mutex<mpsc::Receiver<()>>,
 }
@@ -103,17 +114,25 @@ impl Relay {
             }
             drop(end);
         });
-        let (mut udp, mut web, mut https) = (None, None, None);
+        let (mut udp, mut web, mut https, mut tcp) = (None, None, None, None);
         loop {
             match listening.recv_timeout(PATIENCE) {
                 Ok(Some((transport, address))) if transport == "quic" => udp = Some(address),
                 Ok(Some((transport, address))) if transport == "https" => https = Some(address),
+                Ok(Some((transport, address))) if transport == "tcp" => tcp = Some(address),
                 Ok(Some((_, address))) => web = Some(address),
                 Ok(None) => break,
                 Err(_) => panic!("the relay does not listen:\n{}", log.lock().unwrap()),
             }
         }
-        Self { child, udp: udp.expect("QUIC"), web, https, log, ended: Mutex::new(ended) }
+        Self { child, udp: udp.expect("QUIC"), web, https, tcp, log, ended: Mutex::new(ended) }
+    }
+
+    /// The Unix socket it listens on.
+    pub(crate) fn unix(&self) -> String {
+        let log = self.log();
+        let (_, path) = log.split_once("transport=unix address=").expect("a Unix socket");
+        path.lines().next().unwrap().to_owned()
     }
 
     /// What it has logged so far.

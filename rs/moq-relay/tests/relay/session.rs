@@ -6,7 +6,7 @@ use moq_proto::{Version, close};
 
 use crate::{
     peer::{A_WHILE, Over, Peer, next, soon, story},
-    process::{OPEN, Relay},
+    process::{OPEN, Relay, streams},
 };
 
 #[test]
@@ -23,6 +23,28 @@ fn frames_pass_over_every_transport_in_every_version() {
                 let mut groups = viewer.watch("room/alice").await;
                 room.video.append_group().write_all(["key", "delta"]);
 
+                assert_eq!(next(&mut groups).await, ["key", "delta"], "{over:?} {version}");
+            }
+        }
+    });
+}
+
+#[test]
+fn frames_pass_over_tcp_and_a_unix_socket_in_every_version() {
+    let relay = Relay::start(&OPEN.replace("[server]\n", &streams()));
+    story(async {
+        for over in [Over::Tcp, Over::Unix] {
+            for &version in Version::ALL {
+                // Versions before moq-lite-05 name no path, and get the root.
+                let publisher = Peer::join(&relay, over, version, "/").await;
+                let viewer = Peer::join(&relay, Over::WebTransport, version, "/").await;
+                let room = publisher.publish("room/alice");
+                let mut groups = viewer.watch("room/alice").await;
+                room.video.append_group().write_all(["key", "delta"]);
+                assert_eq!(next(&mut groups).await, ["key", "delta"], "{over:?} {version}");
+
+                let other = Peer::join(&relay, over, version, "/").await;
+                let mut groups = other.watch("room/alice").await;
                 assert_eq!(next(&mut groups).await, ["key", "delta"], "{over:?} {version}");
             }
         }
