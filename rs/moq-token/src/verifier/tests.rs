@@ -141,14 +141,19 @@ fn a_key_that_may_only_sign_verifies_nothing() {
     assert_eq!(verdict(&verifier([only.clone()]), &only.sign(&claims()).unwrap(), NOW), "signature");
 }
 
+/// The same key, as a file that lets it allow no more than to subscribe below `room`.
+fn scoped_to_room(key: &Key) -> Key {
+    let json: serde_json::Value = serde_json::from_str(&key.to_json()).unwrap();
+    let mut json = json.as_object().unwrap().clone();
+    json.insert("scope".to_owned(), serde_json::json!({ "root": "room", "get": [""] }));
+    Key::from_text(&serde_json::to_string(&json).unwrap()).unwrap()
+}
+
 #[test]
 fn the_scope_of_a_key_binds_those_who_got_around_it() {
     let free = key(Algorithm::HS256, "k1");
     let scope = Scope { root: "room".parse().unwrap(), publish: vec![], subscribe: vec![Default::default()] };
-    let json: serde_json::Value = serde_json::from_str(&free.to_json()).unwrap();
-    let mut json = json.as_object().unwrap().clone();
-    json.insert("scope".to_owned(), serde_json::json!({ "root": "room", "get": [""] }));
-    let scoped = Key::from_text(&serde_json::to_string(&json).unwrap()).unwrap();
+    let scoped = scoped_to_room(&free);
 
     assert_eq!(scoped.scope(), Some(&scope));
     assert_eq!(verdict(&verifier([scoped.clone()]), &free.sign(&claims()).unwrap(), NOW), "scope");
@@ -222,6 +227,28 @@ fn a_right_ends_when_its_ground_is_gone() {
     assert_eq!(with(vec![key], "jti t1"), Err("revoked"));
     assert!(before.again(&verified, at(NOW + 59)).is_ok());
     assert_eq!(before.again(&verified, at(NOW + 60)), Err(Refused::Expired(Utc(at(NOW + 60)))));
+}
+
+#[test]
+fn a_key_that_comes_back_with_a_narrower_scope_takes_back_what_it_allowed() {
+    let key = key(Algorithm::HS256, "k1");
+    let before = verifier([key.clone()]);
+    let room = Claims { root: "room/alice".parse().unwrap(), ..claims() };
+    let [outside, within] = [claims(), room].map(|claims| before.verify(&key.sign(&claims).unwrap(), at(NOW)).unwrap());
+
+    let after = verifier([scoped_to_room(&key)]);
+
+    assert_eq!(after.again(&outside, at(NOW)).map_err(|refused| refused.code()), Err("scope"));
+    assert_eq!(after.again(&within, at(NOW)), Ok(()));
+}
+
+#[test]
+fn a_verifier_shows_its_keys_without_their_private_parts() {
+    let [one, other] = ["k1", "k2"].map(|id| key(Algorithm::ES256, id));
+    let verifier = verifier([one, other]);
+
+    let shown: Vec<_> = verifier.keys().iter().map(|key| (key.id().unwrap().to_string(), key.is_private())).collect();
+    assert_eq!(shown, [("k1".to_owned(), false), ("k2".to_owned(), false)]);
 }
 
 #[test]
