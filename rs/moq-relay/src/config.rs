@@ -2,14 +2,20 @@
 //!
 //! Pure: no file is read and no name looked up here. All that is wrong is reported at once.
 
+mod auth;
+
 use std::{fmt, path::PathBuf, time::Duration};
 
 use moq_native::tls::PemFiles;
-use moq_proto::{Path, Version};
+use moq_proto::Version;
 
-use crate::options::{
-    Address, AuthOptions, CacheOptions, Capacity, Conflict, Format, HttpsOptions, Level, LogOptions, Mappings, MtlsOptions,
-    Options, Prefix, PublicOptions, PublishOptions, QuicOptions, ServerOptions, TlsOptions, WebOptions, Whom,
+pub(crate) use self::auth::{AuthConfig, FetchConfig, KeyConfig, MtlsConfig, PenaltyConfig, RemoteConfig};
+use crate::{
+    endpoint::EndpointError,
+    options::{
+        Address, CacheOptions, Capacity, Conflict, Format, HttpsOptions, Level, LogOptions, Options, PublishOptions, QuicOptions,
+        ServerOptions, TlsOptions, WebOptions,
+    },
 };
 
 /// The least for the head of a request, in bytes: browsers send half as much.
@@ -108,41 +114,6 @@ pub(crate) struct HttpsConfig {
     pub roots: Vec<PathBuf>,
 }
 
-/// `[auth]`, settled.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct AuthConfig {
-    pub keys: KeyConfig,
-    /// Where anybody may publish.
-    pub public_publish: Vec<Path>,
-    /// Where anybody may subscribe.
-    pub public_subscribe: Vec<Path>,
-    /// What certificates allow; the first that fits counts.
-    pub mtls: Vec<MtlsConfig>,
-}
-
-/// What one certificate allows, or all with one name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct MtlsConfig {
-    pub whom: Whom,
-    /// Where the other paths count from.
-    pub root: Path,
-    pub publish: Vec<Path>,
-    pub subscribe: Vec<Path>,
-    /// Whether the holder is a relay rather than a client.
-    pub is_relay: bool,
-}
-
-/// The files of `[auth]`, settled.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct KeyConfig {
-    /// Each a key or a set of keys.
-    pub files: Vec<PathBuf>,
-    /// Each with a key a file.
-    pub folders: Vec<PathBuf>,
-    /// The list of revocations.
-    pub revoked: Option<PathBuf>,
-}
-
 /// `[publish]`, settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PublishConfig {
@@ -199,7 +170,8 @@ pub(crate) enum Problem {
     NamelessCertificate,
     #[error(
         "nobody could come in: in [auth], set `key` (--auth-key) to a file of keys that tokens are checked with, \
-         or `key_dir` (--auth-key-dir) to a folder of them, as `moq-token generate` makes; \
+         or `key_dir` (--auth-key-dir) to a folder of them, as `moq-token generate` makes, \
+         or `url` (--auth-url) to a server that decides; \
          or set `mtls` to what certificates of clients allow, and `root` in [server.tls] to the authorities that vouch for them; \
          or set `public` (--auth-public) to the paths open to everybody, such as \"demo\", or to \"\" for all of them"
     )]
@@ -220,6 +192,11 @@ pub(crate) enum Problem {
          as in mtls = [{{ match = \"cam.example.com\", publish = \"cams\" }}]"
     )]
     VouchedForNothing,
+    // What was written may hold a password.
+    #[error("`{key}`: {error}")]
+    Endpoint { key: &'static str, error: EndpointError },
+    #[error("`auth.refresh` ({refresh:?}) is below `auth.refresh_min` ({refresh_min:?})")]
+    RefreshCrossed { refresh: Duration, refresh_min: Duration },
     #[error("`server.version` is an empty list; leave it out to speak every version")]
     NoVersion,
     #[error("`{0}` is zero, which leaves no time at all")]
@@ -243,7 +220,7 @@ impl TryFrom<Options> for Config {
             log: log(options.log),
             server: server(options.server, &mut problems),
             web: web(options.web, &mut problems),
-            auth: auth(options.auth, &mut problems),
+            auth: AuthConfig::settle(options.auth, &mut problems),
             publish: publish(options.publish),
             cache: cache(&options.cache, &mut problems),
         };
@@ -346,40 +323,6 @@ fn https(options: HttpsOptions, problems: &mut Vec<Problem>) -> Option<HttpsConf
         problems.push(Problem::HttpsNowhere);
     }
     options.listen.map(|listen| HttpsConfig { listen, pairs, roots: options.root.unwrap_or_default() })
-}
-
-fn auth(options: AuthOptions, problems: &mut Vec<Problem>) -> AuthConfig {
-    let AuthOptions { key, keys, key_dir, revoked, mtls, public } = options;
-    let mtls = mtls.into_iter().flat_map(|Mappings(mappings)| mappings);
-    let mtls: Vec<_> = mtls.filter_map(|mapping| mapping_of(mapping, problems)).collect();
-    let keys =
-        KeyConfig { files: key.into_iter().chain(keys).flatten().collect(), folders: key_dir.unwrap_or_default(), revoked };
-    let has_keys = !keys.files.is_empty() || !keys.folders.is_empty();
-    let PublicOptions { both, publish, subscribe } = public;
-    let both = both.unwrap_or_default();
-    let with =
-        |role: Option<Vec<Prefix>>| both.iter().cloned().chain(role.unwrap_or_default()).map(|Prefix(path)| path).collect();
-    let (public_publish, public_subscribe): (Vec<Path>, Vec<Path>) = (with(publish), with(subscribe));
-    if !has_keys && mtls.is_empty() && public_publish.is_empty() && public_subscribe.is_empty() {
-        problems.push(Problem::NobodyMayEnter);
-    }
-    AuthConfig { keys, public_publish, public_subscribe, mtls }
-}
-
-/// One mapping of `auth.mtls`. `None`: it means nobody.
-fn mapping_of(options: MtlsOptions, problems: &mut Vec<Problem>) -> Option<MtlsConfig> {
-    let MtlsOptions { whom, root, publish, subscribe, cluster } = options;
-    let Some(whom) = whom.filter(|whom| !matches!(whom, Whom::Name(name) if name.is_empty())) else {
-        problems.push(Problem::MatchesNobody);
-        return None;
-    };
-    let paths = |prefixes: Option<Vec<Prefix>>| prefixes.into_iter().flatten().map(|Prefix(path)| path).collect();
-    let root = root.map_or_else(Path::root, |Prefix(path)| path);
-    let mapping = MtlsConfig { whom, root, publish: paths(publish), subscribe: paths(subscribe), is_relay: cluster };
-    if mapping.publish.is_empty() && mapping.subscribe.is_empty() {
-        problems.push(Problem::MatchedForNothing(mapping.whom.to_string()));
-    }
-    Some(mapping)
 }
 
 /// Whether there are mappings where clients are asked for certificates, and only there.

@@ -120,7 +120,7 @@ async fn admit_by_setup(hub: Hub, connection: AnyConnection, caller: Caller) -> 
     match authorize(&hub.auth, &target, &caller).await {
         Ok(admission) => Ok((session, admission)),
         Err(refused) => {
-            session.closer().close(close::session::UNAUTHORIZED, refused.told());
+            session.closer().close(refused.close_code(), refused.told());
             Err(refused.into())
         }
     }

@@ -1,17 +1,21 @@
 //! moq-relay: a relay for live media. One publisher in, any number of viewers out.
 
+mod address;
 mod auth;
 mod cache;
 mod config;
 mod connection;
 mod doors;
+mod endpoint;
 #[cfg(test)]
 mod entrances;
 mod listener;
 mod log;
 mod metrics;
 mod options;
+mod quiet;
 mod relay;
+mod secret;
 mod shard;
 mod shutdown;
 mod tls;

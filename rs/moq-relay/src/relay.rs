@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::SystemTime};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use futures::{
     future::join_all,
     stream::{FuturesUnordered, StreamExt as _},
@@ -21,9 +21,9 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use crate::{
-    auth::{self, Auth, FileError, Files, Public},
+    auth::{self, Auth},
     cache,
-    config::{self, Config, KeyConfig, QuicConfig, WebConfig},
+    config::{self, Config, QuicConfig, WebConfig},
     connection::{self, Hub},
     listener::{self, TASKS_MAX},
     metrics::Metrics,
@@ -69,7 +69,7 @@ struct Door {
 /// What a start would fail with.
 pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
     Store::load(&config.server.tls, config.web.https.as_ref(), SystemTime::now())?;
-    keys(config.auth.keys.clone()).map(drop)
+    auth::open(config.auth.clone()).map(drop)
 }
 
 impl Relay {
@@ -78,7 +78,7 @@ impl Relay {
     /// # Errors
     /// When a certificate or a key cannot be had, or a socket is refused.
     pub(crate) async fn build(config: Config) -> anyhow::Result<Self> {
-        let files = keys(config.auth.keys)?;
+        let (auth, keeper) = auth::open(config.auth)?;
         let certificates = Store::load(&config.server.tls, config.web.https.as_ref(), SystemTime::now())?;
         let mut doors = Vec::new();
         if let Some(address) = &config.web.http {
@@ -89,9 +89,8 @@ impl Relay {
         }
         let (signals, (shutdown, stopping)) = (Signals::listen().context("listening for signals")?, Shutdown::new());
         let (metrics, hop) = (Metrics::default(), session::random_hop());
-        let public = Public::new(config.auth.public_publish, config.auth.public_subscribe);
         let hub = Hub {
-            auth: Arc::new(Auth::new(public, files.verifier()).with_mtls(config.auth.mtls)),
+            auth: Arc::new(auth),
             origin: Origin::new(hop),
             conflict: config.publish.conflict,
             budget: Budget::with_policy(cache::policy(&config.cache)),
@@ -106,7 +105,7 @@ impl Relay {
 
         let (origin, fetches) = (hub.origin.clone(), Arc::<Fetches>::default());
         let (auth, watching, stopping) = (hub.auth.clone(), hub.auth.clone(), hub.stopping.clone());
-        let (rights, ()) = Shard::start("auth", move |ready| auth::watch(watching, files, stopping, ready)).await?;
+        let (rights, ()) = Shard::start("auth", move |ready| keeper.run(watching, stopping, ready)).await?;
         let mut shards = vec![rights];
 
         let (shown, pins, counted, stopping) =
@@ -229,12 +228,6 @@ async fn during<T>(fanout: Fanout<AnyConnection>, sessions: impl Future<Output =
         _ = sessions => {}
         () = fanout.run() => {}
     }
-}
-
-/// The keys and revocations that `config` names.
-fn keys(config: KeyConfig) -> anyhow::Result<Files> {
-    let told = |wrong: Vec<FileError>| wrong.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-    Files::load(config).map_err(|wrong| anyhow!("reading the files of [auth]: {}", told(wrong)))
 }
 
 async fn server_config(config: &config::ServerConfig, tls: ServerTls) -> anyhow::Result<ServerConfig> {

@@ -143,6 +143,8 @@ pub enum Refused {
     LongLived { lifetime: u64, max: u64 },
     #[error("it is for another audience")]
     Audience,
+    #[error("it is not by the issuer that tokens must be by")]
+    Issuer,
     #[error("it allows neither publishing nor subscribing")]
     Useless,
     #[error("it allows more than the scope of its key: {0}")]
@@ -153,7 +155,7 @@ pub enum Refused {
 
 impl Refused {
     /// Every code there is: the values of a metric's label.
-    pub const CODES: [&'static str; 19] = [
+    pub const CODES: [&'static str; 20] = [
         "too-long",
         "malformed",
         "algorithm",
@@ -170,10 +172,37 @@ impl Refused {
         "no-expiry",
         "long-lived",
         "audience",
+        "issuer",
         "useless",
         "scope",
         "revoked",
     ];
+
+    /// Whether its signature is by a trusted key, and what it says is what was wrong. All others may be anybody's.
+    pub fn is_signed(&self) -> bool {
+        match self {
+            Self::Claims(_)
+            | Self::Expired(_)
+            | Self::NotYet(_)
+            | Self::IssuedLater(_)
+            | Self::NoExpiry
+            | Self::LongLived { .. }
+            | Self::Audience
+            | Self::Issuer
+            | Self::Useless
+            | Self::Scope(_)
+            | Self::Revoked(_) => true,
+            Self::TooLong { .. }
+            | Self::Malformed(_)
+            | Self::Algorithm
+            | Self::EmbeddedKey(_)
+            | Self::Extension(_)
+            | Self::NoKeyId
+            | Self::UnknownKey
+            | Self::WrongAlgorithm { .. }
+            | Self::Signature => false,
+        }
+    }
 
     /// The reason as one word, one of [`Refused::CODES`].
     pub fn code(&self) -> &'static str {
@@ -194,6 +223,7 @@ impl Refused {
             Self::NoExpiry => "no-expiry",
             Self::LongLived { .. } => "long-lived",
             Self::Audience => "audience",
+            Self::Issuer => "issuer",
             Self::Useless => "useless",
             Self::Scope(_) => "scope",
             Self::Revoked(_) => "revoked",

@@ -22,11 +22,13 @@ pub struct Policy {
     pub lifetime_max: Option<Duration>,
     /// The name we answer to in `aud`. Tokens for other audiences are refused; `None`: tokens for any audience are.
     pub audience: Option<String>,
+    /// Who tokens must be by, as their `iss` says. `None`: anybody whose key is trusted.
+    pub issuer: Option<String>,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { leeway: Duration::from_secs(5), require_expiry: false, lifetime_max: None, audience: None }
+        Self { leeway: Duration::from_secs(5), require_expiry: false, lifetime_max: None, audience: None, issuer: None }
     }
 }
 
@@ -55,6 +57,12 @@ impl Verifier {
 
     pub fn keys(&self) -> &KeySet {
         &self.keys
+    }
+
+    /// One that asks the same of tokens, and trusts `keys` instead.
+    #[must_use]
+    pub fn with_keys(&self, keys: KeySet) -> Self {
+        Self::new(keys, self.policy.clone(), self.revoked.clone())
     }
 
     /// Judges `token`, exactly as it came, at the time of day `now`.
@@ -95,6 +103,9 @@ impl Verifier {
         self.times(claims, now)?;
         if !claims.audience.is_empty() && !self.policy.audience.as_ref().is_some_and(|own| claims.audience.contains(own)) {
             return Err(Refused::Audience);
+        }
+        if self.policy.issuer.is_some() && claims.issuer != self.policy.issuer {
+            return Err(Refused::Issuer);
         }
         if claims.is_useless() {
             return Err(Refused::Useless);

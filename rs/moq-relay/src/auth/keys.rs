@@ -10,9 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use moq_token::{
-    Key, KeyId, KeyIdError, KeySet, Policy, REVOKED_BYTES_MAX, Revoked, RevokedError, SET_BYTES_MAX, SetError, Verifier, file,
-};
+use moq_token::{Key, KeyId, KeyIdError, KeySet, REVOKED_BYTES_MAX, Revoked, RevokedError, SET_BYTES_MAX, SetError, file};
 use tracing::warn;
 
 use crate::{config::KeyConfig, watch::Look};
@@ -95,11 +93,15 @@ impl Files {
         wrong
     }
 
-    /// What judges tokens as the files have it.
-    pub(crate) fn verifier(&self) -> Verifier {
+    /// All keys there are.
+    pub(crate) fn trusted(&self) -> KeySet {
         // Each file was found to go with the others before it was taken.
-        let keys = together(self.keys.values()).unwrap_or_default();
-        Verifier::new(keys, Policy::default(), self.revoked.clone())
+        together(self.keys.values()).unwrap_or_default()
+    }
+
+    /// What is not good any more.
+    pub(crate) fn revoked(&self) -> &Revoked {
+        &self.revoked
     }
 
     /// How many keys there are.

@@ -6,7 +6,8 @@
 use moq_lite::model::origin::Principal;
 use moq_token::Verified;
 
-use crate::options::Whom;
+use super::remote::Given;
+use crate::{options::Whom, secret::Secret};
 
 /// All who come without a token, together: nothing tells them apart.
 pub(super) fn public() -> Principal {
@@ -30,12 +31,44 @@ pub(super) fn of_certificate(whom: &Whom) -> Principal {
     Principal::new(&[b"certificate", whom.to_string().as_bytes()].concat())
 }
 
+/// Whoever the server of `auth.url` let in: whom it names, else whoever shows the same token. `None`: it says it is a relay of the
+/// cluster.
+pub(super) fn of_given(given: &Given, token: Option<&Secret>) -> Option<Principal> {
+    if given.is_relay {
+        return None;
+    }
+    match (&given.verified, &given.subject, token) {
+        (Some((verified, _)), ..) => of_token(verified),
+        (None, Some(subject), _) => Some(Principal::new(&[b"given-subject", subject.as_bytes()].concat())),
+        (None, None, Some(token)) => Some(Principal::new(&[b"given-token", token.expose().as_bytes()].concat())),
+        (None, None, None) => Some(public()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use moq_token::Claims;
 
     use super::*;
     use crate::auth::testing::{at, claims, key, verifier};
+
+    #[test]
+    fn whom_a_server_lets_in_is_whom_it_names_or_who_shows_the_same_token() {
+        let grant = moq_token::Grant { root: Default::default(), publish: vec![], subscribe: vec![], expires: None };
+        let given = |subject: Option<&str>, is_relay| Given {
+            grant: grant.clone(),
+            again: None,
+            verified: None,
+            subject: subject.map(str::to_owned),
+            is_relay,
+        };
+        let of = |given: &Given, token: Option<&str>| of_given(given, token.map(Secret::new).as_ref());
+
+        assert_eq!(of(&given(Some("alice"), false), Some("x")), of(&given(Some("alice"), false), Some("y")));
+        assert_ne!(of(&given(Some("alice"), false), Some("x")), of(&given(None, false), Some("alice")));
+        assert_ne!(of(&given(None, false), Some("x")), of(&given(None, false), Some("y")));
+        assert_eq!((of(&given(None, false), None), of(&given(None, true), Some("x"))), (Some(public()), None));
+    }
 
     #[test]
     fn principals_are_told_apart_by_key_and_subject() {

@@ -9,7 +9,8 @@ use moq_native::{Transport, tls::ClientCertificate};
 use moq_proto::{Path, canonical};
 use moq_token::address;
 
-use super::Refused;
+use super::{Refused, remote::Inquiry};
+use crate::secret::Secret;
 
 /// What a peer sent along when it asked to come in. Holds its token, and is therefore never shown.
 #[derive(Clone, Copy)]
@@ -39,7 +40,7 @@ pub(crate) enum Wish {
 pub(super) struct Asked {
     pub(super) path: Path,
     /// `None`: none was shown, or an empty one.
-    pub(super) token: Option<String>,
+    pub(super) token: Option<Secret>,
 }
 
 impl Request<'_> {
@@ -68,7 +69,23 @@ impl Request<'_> {
                 return Err(Refused::TwoTokens);
             }
         }
-        Ok(Asked { path, token })
+        Ok(Asked { path, token: token.map(Secret::new) })
+    }
+
+    /// The same as a question to somebody else.
+    pub(super) fn inquiry(&self, asked: &Asked) -> Inquiry {
+        let query = self.target.split('#').next().and_then(|target| target.split_once('?')).map(|(_, query)| Secret::new(query));
+        let header = self.authorization.iter().find_map(|value| bearer(value)).map(Secret::new);
+        Inquiry {
+            id: format!("{:032x}", rand::random::<u128>()),
+            path: asked.path.clone(),
+            query,
+            token: asked.token.clone(),
+            header,
+            carrier: self.carrier(),
+            peer: self.peer,
+            wish: self.wish,
+        }
     }
 }
 
@@ -94,7 +111,7 @@ mod tests {
 
     fn read(target: &str, authorization: &[&[u8]]) -> Result<(String, Option<String>), Refused> {
         let request = Request { authorization, ..request(target) };
-        request.read().map(|asked| (asked.path.to_string(), asked.token))
+        request.read().map(|asked| (asked.path.to_string(), asked.token.map(|token| token.expose().to_owned())))
     }
 
     #[test]

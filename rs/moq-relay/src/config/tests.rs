@@ -1,4 +1,5 @@
 use clap::Parser;
+use moq_proto::Path;
 
 use super::*;
 use crate::options::{CommandLine, keys};
@@ -60,6 +61,14 @@ fn what_contradicts_itself_is_refused() {
         (&["--web-header-timeout", "0s"], Problem::NoTime("web.header_timeout")),
         (&["--web-max-connections", "0"], Problem::NoRoom("web.max_connections")),
         (&["--web-max-header", "100"], Problem::HeaderTooSmall(100)),
+        (
+            &["--auth-refresh", "10s"],
+            Problem::RefreshCrossed { refresh: Duration::from_secs(10), refresh_min: Duration::from_secs(30) },
+        ),
+        (&["--auth-concurrency", "0"], Problem::NoRoom("auth.concurrency")),
+        (&["--auth-fail-penalty", "0s"], Problem::NoTime("auth.fail_penalty")),
+        (&["--auth-url", "http://auth.example.com/"], Problem::Endpoint { key: "auth.url", error: EndpointError::Insecure }),
+        (&["--auth-jwks", "https://keys.example.com/#x"], Problem::Endpoint { key: "auth.jwks", error: EndpointError::Fragment }),
         (&["--cache-min-age", "1m"], Problem::AgesCrossed { min_age: Duration::from_secs(60), max_age: Duration::from_secs(30) }),
         (
             &["--server-quic-keep-alive", "10s", "--server-quic-idle-timeout", "5s"],
@@ -151,4 +160,61 @@ fn versions_that_share_a_token_offer_it_once() {
     let server = with(&["--server-version", "moq-lite-05,moq-lite-02,moq-lite-01"]).unwrap().server;
 
     assert_eq!(server.protocols(), ["moq-lite-05", "moql"]);
+}
+
+#[test]
+fn keys_stand_in_files_and_at_addresses_and_passwords_are_not_printed() {
+    let config = with(&[
+        "--auth-key",
+        "root.jwk,https://alice:hunter2@keys.example.com/key?x=hunter3",
+        "--auth-jwks",
+        "set.json,https://id.example.com/jwks",
+        "--auth-url",
+        "unix:/run/auth.sock",
+        "--auth-contract",
+        "get",
+    ])
+    .unwrap();
+
+    assert_eq!(config.auth.keys.files, [PathBuf::from("root.jwk"), PathBuf::from("set.json")]);
+    let fetched: Vec<_> = config.auth.fetched.iter().map(ToString::to_string).collect();
+    assert_eq!(fetched, ["https://keys.example.com/key?…", "https://id.example.com/jwks"]);
+    let remote = config.auth.remote.clone().unwrap();
+    assert_eq!((remote.endpoint.to_string().as_str(), remote.contract), ("unix:/run/auth.sock", crate::options::Contract::Get));
+    assert!(!format!("{config:?}").contains("hunter"));
+    let error = with(&["--auth-url", "http://alice:hunter2@example.com/"]).unwrap_err().to_string();
+    assert!(error.contains("auth.url") && !error.contains("hunter"), "{error}");
+}
+
+#[test]
+fn a_server_that_decides_is_somebody_who_lets_people_in() {
+    let config = settled(&["--tls-generate", "localhost", "--auth-url", "https://auth.example.com/"]).unwrap();
+    assert!(config.auth.remote.is_some());
+
+    let error = settled(&["--tls-generate", "localhost", "--auth-url", "auth.example.com"]).unwrap_err();
+    assert_eq!(error.problems, [Problem::Endpoint { key: "auth.url", error: EndpointError::Malformed }]);
+}
+
+#[test]
+fn what_is_asked_of_tokens_and_of_addresses_is_settled() {
+    let config = with(&[
+        "--auth-require-exp",
+        "--auth-max-token-ttl",
+        "24h",
+        "--auth-audience",
+        "relay",
+        "--auth-issuer",
+        "us",
+        "--auth-fail-per-ip",
+        "3/min",
+        "--auth-exempt",
+        "10.0.0.0/8,192.0.2.7",
+    ])
+    .unwrap();
+
+    let policy = config.auth.policy;
+    assert!(policy.require_expiry && policy.lifetime_max == Some(Duration::from_secs(86_400)));
+    assert_eq!((policy.audience.as_deref(), policy.issuer.as_deref()), (Some("relay"), Some("us")));
+    assert_eq!((config.auth.penalty.failures, config.auth.penalty.exempt.len()), (Some(3), 2));
+    assert_eq!(with(&["--auth-fail-per-ip", "none"]).unwrap().auth.penalty.failures, None);
 }

@@ -180,9 +180,16 @@ impl Place<'_> {
             key,
             what,
             advice,
-            excerpt: (line, self.text[start..end].chars().count().max(1)),
+            excerpt: (masked(&line), self.text[start..end].chars().count().max(1)),
         })
     }
+}
+
+/// The line with stars in place of what may be the password of an address.
+fn masked(line: &str) -> String {
+    let Some((head, rest)) = line.split_once("://") else { return line.to_owned() };
+    let Some((secret, tail)) = rest.rsplit_once('@') else { return line.to_owned() };
+    format!("{head}://{}@{tail}", "*".repeat(secret.chars().count()))
 }
 
 #[cfg(test)]

@@ -7,11 +7,15 @@ use clap::{Arg, Args as _, Command};
 use super::Options;
 
 /// Older and other spellings of a key, each meaning the same as the one beside it.
-pub(super) const ALIASES: [(&str, &str); 5] = [
+pub(super) const ALIASES: [(&str, &str); 9] = [
     ("server.listen", "server.bind"),
     ("server.tcp.listen", "server.tcp.bind"),
     ("server.unix.path", "server.unix.bind"),
     ("server.quic.max_concurrent_streams", "server.quic.max_streams"),
+    ("auth.jwks_url", "auth.jwks"),
+    ("auth.api_timeout", "auth.timeout"),
+    ("auth.api_concurrency", "auth.concurrency"),
+    ("auth.api_grace", "auth.grace"),
     ("cache.duration", "cache.max_age"),
 ];
 

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub(crate) use self::{
-    auth::{AuthOptions, Prefix, PublicOptions},
+    auth::{AuthOptions, Contract, Lifetime, Prefix, PublicOptions, Rate},
     cache::{CacheOptions, Capacity},
     file::FileError,
     log::{Format, Level, LogOptions},

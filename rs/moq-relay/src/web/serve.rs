@@ -7,7 +7,7 @@ use std::{
     cell::RefCell,
     collections::HashMap,
     io,
-    net::{IpAddr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     pin::pin,
     rc::Rc,
     time::Duration,
@@ -30,7 +30,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{Peer, Secure, tls::TlsRefused};
-use crate::{config::WebConfig, metrics::Metrics, shutdown::Stopping};
+use crate::{address::household, config::WebConfig, metrics::Metrics, shutdown::Stopping};
 
 /// First and longest pause after the system had no room for another socket.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -225,16 +225,6 @@ impl Crowd {
         counts.all += 1;
         counts.each.insert(key, count + 1);
         Some(Place { crowd: self.clone(), key })
-    }
-}
-
-/// Whom an address belongs to: itself, or its IPv6 network of 64 bits, which one household has whole.
-fn household(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)))
-        }
-        address => address,
     }
 }
 

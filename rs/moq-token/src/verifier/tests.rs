@@ -108,6 +108,19 @@ fn a_token_for_an_audience_is_for_no_other() {
 }
 
 #[test]
+fn a_policy_names_who_tokens_are_by() {
+    let key = key(Algorithm::HS256, "k1");
+    let by = |issuer: Option<&str>| key.sign(&Claims { issuer: issuer.map(str::to_owned), ..claims() }).unwrap();
+    let policy = Policy { issuer: Some("us".into()), ..Policy::default() };
+    let strict = Verifier::new(KeySet::try_from_iter([key.clone()]).unwrap(), policy, Revoked::default());
+
+    assert_eq!(verdict(&strict, &by(Some("us")), NOW), "good");
+    assert_eq!(verdict(&strict, &by(Some("them")), NOW), "issuer");
+    assert_eq!(verdict(&strict, &by(None), NOW), "issuer");
+    assert_eq!(verdict(&strict.with_keys(KeySet::default()), &by(Some("us")), NOW), "unknown-key");
+}
+
+#[test]
 fn a_token_names_one_of_several_keys() {
     let [first, second] = [key(Algorithm::ES256, "a"), key(Algorithm::HS256, "b")];
     let both = verifier([first.clone(), second.clone()]);

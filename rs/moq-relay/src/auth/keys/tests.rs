@@ -1,4 +1,4 @@
-use moq_token::Key;
+use moq_token::{Key, Policy, Verifier};
 
 use super::*;
 use crate::auth::testing::{Folder, at, claims, key};
@@ -15,7 +15,8 @@ fn config(files: &[&PathBuf], folders: &[&PathBuf]) -> KeyConfig {
 
 /// Whether tokens by this key are good.
 fn trusts(files: &Files, key: &Key) -> bool {
-    files.verifier().verify(&key.sign(&claims()).unwrap(), at(0)).is_ok()
+    let verifier = Verifier::new(files.trusted(), Policy::default(), files.revoked().clone());
+    verifier.verify(&key.sign(&claims()).unwrap(), at(0)).is_ok()
 }
 
 fn told(wrong: &[FileError]) -> String {
@@ -38,7 +39,7 @@ fn files_sets_and_folders_count_together() {
     assert!([&one, &two, &three, &four].into_iter().all(|key| trusts(&files, key)));
     assert!(!trusts(&files, &stranger));
     assert_eq!(files.keys(), 4);
-    assert!(files.verifier().keys().iter().all(|key| !key.is_private()));
+    assert!(files.trusted().iter().all(|key| !key.is_private()));
 }
 
 #[test]
@@ -51,7 +52,7 @@ fn a_key_without_an_id_takes_the_name_of_its_file() {
     let files = Files::load(config(&[], &[&keys.0])).unwrap();
 
     assert!(trusts(&files, &named));
-    assert_eq!(files.verifier().keys().iter().filter(|key| key.id().is_none()).count(), 0);
+    assert_eq!(files.trusted().iter().filter(|key| key.id().is_none()).count(), 0);
 }
 
 #[test]

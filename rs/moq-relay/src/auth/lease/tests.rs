@@ -6,7 +6,7 @@ use crate::auth::testing::{at, claims, key, set, verifier};
 
 /// Why it has ended, if it has.
 fn end(lease: &mut Lease) -> Option<&'static str> {
-    lease.ended().now_or_never().map(|refused| refused.code())
+    lease.ended().now_or_never().map(|ended| ended.code())
 }
 
 fn take(leases: &Leases, key: &Key, claims: &Claims) -> Lease {

@@ -68,7 +68,8 @@ fn every_table_of_the_file_arrives() {
     assert_eq!(options.web.http.listen, Some("localhost:4443".parse().unwrap()));
     let AuthOptions { key, keys, key_dir, revoked, public, .. } = options.auth;
     let files = |names: &[&str]| Some(names.iter().map(PathBuf::from).collect::<Vec<_>>());
-    assert_eq!((key, keys), (files(&["root.jwk"]), files(&["v1.jwk", "v2.jwk"])));
+    let written = |texts: &[&str]| Some(texts.iter().map(|text| crate::secret::Secret::new(*text)).collect::<Vec<_>>());
+    assert_eq!((key, keys), (written(&["root.jwk"]), written(&["v1.jwk", "v2.jwk"])));
     assert_eq!((key_dir, revoked), (files(&["keys"]), Some("revoked".into())));
     assert_eq!(public.subscribe.unwrap(), ["".parse().unwrap()]);
     assert_eq!(public.publish.unwrap(), ["in".parse().unwrap(), "guest/in".parse().unwrap()]);
@@ -165,4 +166,12 @@ fn a_file_that_cannot_be_read_is_named() {
     let error = read(Path::new("/nonexistent/relay.toml")).unwrap_err().to_string();
 
     assert!(error.starts_with("cannot read /nonexistent/relay.toml: "), "{error}");
+}
+
+#[test]
+fn a_password_in_a_line_that_is_wrong_is_not_shown() {
+    for line in ["jwks = 'https://alice:hunter2@example.com/' x", "jwkz = \"https://alice:hunter2@example.com/\""] {
+        let told = refused(&format!("[auth]\n{line}\n")).to_string();
+        assert!(told.contains("https://*************@example.com/") && !told.contains("hunter"), "{told}");
+    }
 }
