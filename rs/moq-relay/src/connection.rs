@@ -161,8 +161,10 @@ async fn serve(
         Err(error) => {
             hub.metrics.refused();
             // Refusals have been told where they were decided.
-            if !matches!(error, TurnedAway::Refused(_)) {
-                info!(%error, "turned away");
+            if !matches!(error, TurnedAway::Refused(_))
+                && let Some(suppressed) = hub.metrics.may_tell_of_refusal()
+            {
+                info!(%error, suppressed, "turned away");
             }
         }
     }

@@ -1,9 +1,14 @@
 //! What the relay counts about itself. Names are those under which an operator finds them.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
 };
+
+use crate::quiet::Quiet;
 
 /// Counters of the whole relay; clones share them. What sessions carry is counted by `moq_lite::stats`.
 #[derive(Clone, Debug, Default)]
@@ -11,7 +16,7 @@ pub(crate) struct Metrics {
     counters: Arc<Counters>,
 }
 
-/// All of it only ever grows.
+/// All numbers only ever grow.
 #[derive(Debug, Default)]
 struct Counters {
     sessions_opened: AtomicU64,
@@ -21,6 +26,7 @@ struct Counters {
     accept_failures: AtomicU64,
     tls_late: AtomicU64,
     tls_failed: AtomicU64,
+    refusals_told: Quiet,
 }
 
 impl Metrics {
@@ -33,6 +39,11 @@ impl Metrics {
     /// Somebody was turned away, or never got as far as a session.
     pub(crate) fn refused(&self) {
         self.counters.sessions_refused.fetch_add(1, Relaxed);
+    }
+
+    /// Asks for a line in the log about one of these. `None`: there were many of late. Otherwise how many went without.
+    pub(crate) fn may_tell_of_refusal(&self) -> Option<u64> {
+        self.counters.refusals_told.line(Instant::now())
     }
 
     /// A session ended by a fault of ours.

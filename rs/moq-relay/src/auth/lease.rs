@@ -46,7 +46,7 @@ struct Entry {
 /// What a lease rests on.
 enum Right {
     /// A token signed by a key of the relay's own.
-    Token(Verified),
+    Token(Box<Verified>),
     /// The word of the server of `auth.url`.
     Given(Box<Standing>),
 }
@@ -118,7 +118,7 @@ impl Leases {
             // What was replaced meanwhile would not look at this lease again.
             table.verifier.again(&verified, now)?;
         }
-        let (id, ended) = table.insert(Right::Token(verified.clone()));
+        let (id, ended) = table.insert(Right::Token(Box::new(verified.clone())));
         drop(table);
         Ok((verified, Lease { held: Some(Held { leases: self.clone(), id, ended, told: None }), certificate: None }))
     }

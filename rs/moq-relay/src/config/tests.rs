@@ -218,3 +218,19 @@ fn what_is_asked_of_tokens_and_of_addresses_is_settled() {
     assert_eq!((config.auth.penalty.failures, config.auth.penalty.exempt.len()), (Some(3), 2));
     assert_eq!(with(&["--auth-fail-per-ip", "none"]).unwrap().auth.penalty.failures, None);
 }
+
+#[test]
+fn every_example_of_the_page_on_tokens_is_a_configuration() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/auth.md")).unwrap();
+    let blocks = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    // Others show parts of several tables, with dots for what is left out.
+    let examples: Vec<_> = blocks.filter(|block| block.starts_with("[auth]")).collect();
+    assert!(examples.len() >= 4, "{examples:?}");
+    for (number, example) in examples.iter().enumerate() {
+        let path = std::env::temp_dir().join(format!("moq-relay-example-{}-{number}.toml", std::process::id()));
+        std::fs::write(&path, example).unwrap();
+        let settled = settled(&[path.to_str().unwrap(), "--tls-generate", "localhost"]);
+        std::fs::remove_file(&path).unwrap();
+        settled.unwrap_or_else(|error| panic!("{example}\n{error}"));
+    }
+}

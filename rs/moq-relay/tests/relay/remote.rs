@@ -66,7 +66,7 @@ fn the_server_is_told_of_everybody_and_decides() {
             let mut peer = Peer::join(&relay, over, Version::Lite05, &target).await;
             assert_eq!(peer.hears().await.unwrap().as_str(), "room", "{over:?}");
             let query = &target["/demo?".len()..];
-            let asked = server.is_asked("about the session", |asked| asked.member("query") == query);
+            let asked = server.is_asked("about the session", |asked| asked.member("query") == query).await;
             assert_eq!((asked.method.as_str(), asked.member("event")), ("POST", json!("connect")));
             assert_eq!((asked.member("transport"), asked.member("path")), (json!(transport), json!("/demo")));
             let id = asked.member("id");
@@ -74,7 +74,7 @@ fn the_server_is_told_of_everybody_and_decides() {
             assert!(!asked.member("node").as_str().unwrap().is_empty());
 
             peer.closer.close(close::session::NO_ERROR, "bye");
-            let told = server.is_asked("the end", |asked| asked.member("event") == "end" && asked.member("id") == id);
+            let told = server.is_asked("the end", |asked| asked.member("event") == "end" && asked.member("id") == id).await;
             assert_eq!(told.member("reason"), "closed");
             assert!(told.member("duration").as_f64().unwrap() >= 0.0);
 
@@ -90,7 +90,7 @@ fn the_server_is_told_of_everybody_and_decides() {
         (200, 401, 401)
     );
     assert_eq!(relay.ask("GET", "/announced/demo", &[("authorization", "Bearer open-sesame")]).status, 200);
-    let page = server.is_asked("about a page", |asked| asked.member("transport") == "http");
+    let page = server.asked().into_iter().find(|asked| asked.member("transport") == "http").unwrap();
     assert_eq!(page.member("role"), "subscriber");
 }
 
@@ -161,29 +161,23 @@ fn rights_taken_back_end_the_session_and_wider_ones_do_not() {
     };
     let server = Server::http(move |_| Reply::ok(lasting(&["room"])));
     let relay = relay(&server, "public.publish = \"\"");
-    let again = |what: &str| {
-        let before = server.asked().iter().filter(|asked| asked.member("event") == "revalidate").count();
-        let start = Instant::now();
-        while server.asked().iter().filter(|asked| asked.member("event") == "revalidate").count() < before + 4 {
-            assert!(start.elapsed() < PATIENCE, "{what}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    };
+    let is_again = |asked: &Asked| asked.member("event") == "revalidate";
     story(async {
         let mut peers = Vec::new();
         for over in Over::ALL {
             peers.push((over, Peer::join(&relay, over, Version::Lite05, "/demo?jwt=x").await));
         }
         server.set(move |_| Reply::ok(lasting(&["**"])));
-        again("wider");
+        let before = server.asked().into_iter().filter(is_again).count();
+        server.are_asked("again, twice about each", before + 6, is_again).await;
         assert!(!relay.log().contains("rights ended"), "{}", relay.log());
 
         server.set(move |_| Reply::ok(lasting(&["room/alice"])));
         for (over, peer) in peers {
             ends(over, peer, "unauthorized: rights were taken back").await;
         }
+        server.is_asked("the end", |asked| asked.member("event") == "end" && asked.member("reason") == "refused").await;
     });
-    server.is_asked("the end", |asked| asked.member("event") == "end" && asked.member("reason") == "refused");
 }
 
 #[test]
@@ -217,7 +211,7 @@ fn while_the_server_is_down_newcomers_wait_and_those_inside_stay_for_the_grace()
     });
     let relay = relay(&server, &format!("key = {path:?}\npublic = \"open\"\ngrace = \"4s\""));
     story(async {
-        let peer = Peer::join(&relay, Over::Quic, Version::Lite05, "/demo?jwt=x").await;
+        let peer = Peer::join(&relay, Over::WebTransport, Version::Lite05, "/demo?jwt=x").await;
         server.set(|_| Reply::status(503));
         let down = Instant::now();
 
@@ -235,7 +229,7 @@ fn while_the_server_is_down_newcomers_wait_and_those_inside_stay_for_the_grace()
         assert_eq!(status(&relay, "/open"), 200);
         assert_eq!(status(&relay, &format!("/demo?jwt={}", key.sign(&claims("demo")).unwrap())), 200);
 
-        ends(Over::Quic, peer, "unauthorized: rights could not be confirmed").await;
+        ends(Over::WebTransport, peer, "unauthorized: rights could not be confirmed").await;
         assert!(down.elapsed() > Duration::from_secs(3), "{:?}", down.elapsed());
 
         server.set(|_| Reply::ok(grant(&[], &["**"]).to_string()));

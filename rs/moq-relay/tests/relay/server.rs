@@ -38,8 +38,11 @@ pub(crate) struct Server {
     _runtime: Runtime,
 }
 
+/// How a question is answered.
+type Answering = dyn Fn(&Asked) -> Reply + Send + Sync;
+
 struct State {
-    answer: Mutex<Arc<dyn Fn(&Asked) -> Reply + Send + Sync>>,
+    answer: Mutex<Arc<Answering>>,
     asked: Mutex<Vec<Asked>>,
     at_once: AtomicUsize,
     at_once_max: AtomicUsize,
@@ -128,14 +131,20 @@ impl Server {
     }
 
     /// Waits until it was asked something like this.
-    pub(crate) fn is_asked(&self, what: &str, such: impl Fn(&Asked) -> bool) -> Asked {
+    pub(crate) async fn is_asked(&self, what: &str, such: impl Fn(&Asked) -> bool) -> Asked {
+        self.are_asked(what, 1, such).await.remove(0)
+    }
+
+    /// Waits until it was asked so many things like this.
+    pub(crate) async fn are_asked(&self, what: &str, count: usize, such: impl Fn(&Asked) -> bool) -> Vec<Asked> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(asked) = self.asked().into_iter().find(&such) {
+            let asked: Vec<_> = self.asked().into_iter().filter(&such).collect();
+            if asked.len() >= count {
                 return asked;
             }
             assert!(Instant::now() < deadline, "never asked: {what}: {:?}", self.asked());
-            std::thread::sleep(Duration::from_millis(5));
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 

@@ -41,7 +41,7 @@ fn the_forgeries_are_many_and_of_every_kind() {
         assert!(names.insert(name) && tokens.insert(token), "{name} is there twice");
     }
     // What depends on the policy of a relay, on its revocations or on the scopes of its keys is tested there.
-    let depend = ["no-expiry", "long-lived", "scope", "revoked"];
+    let depend = ["no-expiry", "long-lived", "issuer", "scope", "revoked"];
     let missing: Vec<_> =
         crate::Refused::CODES.iter().filter(|code| !reasons.contains_key(*code) && !depend.contains(code)).collect();
     assert!(missing.is_empty(), "{missing:?} of {reasons:?}");

@@ -283,11 +283,15 @@ fn a_refusal_has_a_code_of_the_list() {
         Refused::NoExpiry,
         Refused::LongLived { lifetime: 2, max: 1 },
         Refused::Audience,
+        Refused::Issuer,
         Refused::Useless,
         Refused::Scope(String::new()),
         Refused::Revoked(""),
     ];
 
+    // What stands in a token is looked at once its signature is known.
+    let signed: Vec<_> = refusals.iter().map(Refused::is_signed).collect();
+    assert!(signed.is_sorted() && signed.iter().filter(|is_signed| !**is_signed).count() == 9, "{signed:?}");
     assert_eq!(refusals.map(|refused| refused.code()), Refused::CODES);
 }
 
