@@ -148,7 +148,8 @@ fn kill_in_turn(over: Over, kills: u64) {
             Peer::join(&relay, Over::WebTransport, Version::Lite06, "/").await,
             Peer::join(&relay, Over::WebSocket, Version::Lite04, "/").await,
         ];
-        let ask = demand::Ask::default();
+        // What is said while a death is not noticed is wanted too.
+        let ask = demand::Ask { max_age: Some(Duration::from_secs(30)), ..demand::Ask::default() };
         let [first, second] = [viewers[0].watch_as("room", ask).await, viewers[1].watch_as("room", ask).await];
         let seen: [RefCell<BTreeSet<u64>>; 2] = Default::default();
         let newest = || seen.each_ref().map(|seen| seen.borrow().last().copied().unwrap_or_default());

@@ -52,6 +52,10 @@ const RETRIES_MAX: u32 = 5;
 /// Wait before the first of them; each further one waits twice as long.
 const RETRY_WAIT: Duration = Duration::from_millis(100);
 
+/// How far behind the newest a group may lie that is to be continued, whatever its viewers say of groups they have not begun:
+/// as long as the silence by which a lost peer is noticed.
+const RESUME_AGE: Duration = Duration::from_secs(10);
+
 /// A subscription that ran as long as this counts as one that works.
 const RETRY_FORGET: Duration = Duration::from_secs(10);
 
@@ -375,8 +379,12 @@ async fn converse<C: Connection>(
         }
         _ => options_of(demand, floor),
     };
-    let broadcast = held.source.path.clone();
-    let message = Subscribe { id: registered.id(), broadcast, track: track.name().into(), options: options(demand) };
+    let max_age = match track.unfinished() {
+        Some(_) => demand.max_age.map(|age| age.max(RESUME_AGE)),
+        None => demand.max_age,
+    };
+    let (broadcast, asked) = (held.source.path.clone(), options(Demand { max_age, ..demand }));
+    let message = Subscribe { id: registered.id(), broadcast, track: track.name().into(), options: asked };
     let mut wire = Writer::new();
     wire.varint(lite::stream::SUBSCRIBE).bytes(&dialect.subscribe.to_wire(&message));
     sender.send(wire.into_bytes()).await?;
