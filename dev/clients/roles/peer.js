@@ -30,6 +30,7 @@ export class Peer {
   #watched;
   #subscription;
   #groups = new Map();
+  #datagram;
 
   /** Connects to the relay at `url`. */
   static async open({ url }) {
@@ -107,6 +108,7 @@ export class Peer {
     this.#watched = this.#session.consume(Moq.Path.from(path));
     this.#subscription = this.#watched.track(TRACK).subscribe({ latencyMax: MAX_AGE_MS, ...options });
     this.#groups = new Map();
+    this.#datagram = undefined;
     void this.#collect(this.#subscription, this.#groups);
   }
 
@@ -169,9 +171,12 @@ export class Peer {
     const late = new Promise((resolve) => {
       timer = setTimeout(() => resolve(null), RESEND_MS);
     });
-    const datagram = await Promise.race([this.#subscription.recvDatagram(), late]);
+    // One that comes too late for this call is the next one's.
+    this.#datagram ??= this.#subscription.recvDatagram();
+    const datagram = await Promise.race([this.#datagram, late]);
     clearTimeout(timer);
     if (datagram === null) return null;
+    this.#datagram = undefined;
     const isRight = datagram.payload.length === DATAGRAM.length && datagram.payload.every((byte) => byte === DATAGRAM[0]);
     if (!isRight) throw new Error(`datagram ${datagram.sequence}: ${datagram.payload.length} bytes, not those that were sent`);
     return datagram.sequence;

@@ -82,16 +82,18 @@ const stories = {
     assert.equal(await viewer.fetch(path, 1), 10, "frames");
   },
 
-  async "a datagram arrives as one, or not at all"({ path, publisher, viewer, can }) {
+  async "a datagram arrives as one, or not at all"({ path, publisher, viewer, can, transport }) {
     await watched(path, publisher, viewer);
     await whole(publisher, viewer);
     let [sent, received] = [undefined, null];
-    for (let sending = 0; received === null && sending < (can("datagram") ? DATAGRAMS : 1); sending++) {
+    // On WebSocket it is a matter of luck: the package sends them if it knew, when the session began, that the relay takes some.
+    const isSure = transport === "webtransport" && can("datagram");
+    for (let sending = 0; received === null && sending < (isSure ? DATAGRAMS : 1); sending++) {
       sent = await publisher.sendDatagram();
       received = await viewer.datagram();
     }
     await whole(publisher, viewer);
-    assert.equal(received !== null, can("datagram"), `after ${sent}`);
+    if (isSure || !can("datagram")) assert.equal(received !== null, isSure, `after ${sent}`);
     assert.ok(!(await viewer.received()).includes(sent), "not on a stream");
   },
 
@@ -162,7 +164,7 @@ export function tellVersions(transport, open) {
         for (const peer of [publisher, viewer, other]) assert.deepEqual(await peer.speaks(), { version, transport });
         for (const [name, story] of Object.entries(stories)) {
           const path = name.replaceAll(/[ ,]+/g, "-");
-          await t.test(name, () => withCommands(url, (command) => story({ path, publisher, viewer, other, can, command })));
+          await t.test(name, () => withCommands(url, (command) => story({ path, publisher, viewer, other, can, command, transport })));
           relay.assertAlive();
         }
       } finally {

@@ -1,7 +1,11 @@
 //! What is published, made so that any byte out of place shows.
 
 use bytes::Bytes;
-use moq_lite::model::{group, track};
+use moq_lite::model::{
+    group::{self, GroupError},
+    track,
+};
+use moq_proto::close;
 
 use crate::peer::soon;
 
@@ -42,15 +46,27 @@ pub(crate) async fn receive(groups: &mut track::Subscription, seed: u8, sequence
     assert_whole(group, seed).await;
 }
 
-/// Reads groups to their end until this one has come, and checks that each is whole. For viewers that may find older ones.
+/// Reads groups to their end until this one has come whole. For viewers that may find older ones, which are cut off where there
+/// is a newer one.
 pub(crate) async fn receive_up_to(groups: &mut track::Subscription, seed: u8, sequence: u64) {
     loop {
-        let group = next(groups).await;
-        let found = group.sequence();
-        assert_whole(group, seed).await;
-        if found == sequence {
-            break;
+        let mut group = next(groups).await;
+        if group.sequence() == sequence {
+            return assert_whole(group, seed).await;
         }
+        let mut index = 0;
+        while let Some(read) = soon("a frame", group.next_frame()).await.or_else(only_if_old).unwrap() {
+            assert!(read.payload == frame(seed, group.sequence(), index), "frame {index} is not what was sent");
+            index += 1;
+        }
+    }
+}
+
+/// The end of what was cut off for its age, as the end of what there is.
+fn only_if_old(error: GroupError) -> Result<Option<group::Frame>, GroupError> {
+    match error {
+        GroupError::Reset { code: close::stream::OLD, .. } => Ok(None),
+        other => Err(other),
     }
 }
 
