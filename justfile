@@ -27,6 +27,10 @@ browser:
 media seconds="60":
     MEDIA_SECONDS={{ seconds }} npm run --silent --prefix dev/clients test:media
 
+# The media programs that others run, and their moq-token, against this relay (needs ffmpeg; builds them first, for minutes)
+interop:
+    dev/interop/run
+
 # Lays the code out as `dev/test` wants it
 fmt:
     cargo fmt --all
