@@ -190,7 +190,7 @@ impl<C: Connection> Session<C> {
         let connection = self.connection.clone();
         let guard = CloseOnDrop(self.connection.clone());
         let shared = Shared::new(&self, roles);
-        let tasks = Tasks::new(shared.spawner.clone());
+        let mut tasks = Tasks::new(shared.spawner.clone());
         shared.start(self);
 
         let mut watched = connection.clone();
@@ -199,6 +199,9 @@ impl<C: Connection> Session<C> {
             error = poll_fn(|cx| watched.poll_closed(cx)) => Err(error.into()),
             result = tasks.run() => result,
         };
+        if matches!(ended, Err(Error::Connection(_))) {
+            tasks.drain().await;
+        }
         let error = match ended {
             Ok(()) => None,
             Err(Error::Connection(ConnectionError::Closed { code: 0, .. })) => None,

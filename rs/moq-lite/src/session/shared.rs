@@ -170,8 +170,8 @@ impl<C: Connection> Shared<C> {
             conversation::announce::ask(self);
         }
         self.spawner.spawn(conversation::goaway::ask_when_told(self.clone(), session.leave.subscribe()));
-        self.spawner.spawn(inbound::datagrams(self.clone()));
-        self.spawner.spawn(self.clone().accept_uni());
+        self.spawner.spawn_arriving(inbound::datagrams(self.clone()));
+        self.spawner.spawn_arriving(self.clone().accept_uni());
         self.spawner.spawn(self.clone().accept_bi());
     }
 
@@ -243,7 +243,7 @@ impl<C: Connection> Shared<C> {
         let mut connection = self.connection.clone();
         loop {
             let stream = poll_fn(|cx| connection.poll_accept_uni(cx)).await?;
-            self.spawner.spawn(self.clone().serve_uni(stream));
+            self.spawner.spawn_arriving(self.clone().serve_uni(stream));
         }
     }
 

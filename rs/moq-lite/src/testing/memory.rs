@@ -394,7 +394,8 @@ impl transport::SendStream for SendStream {
     fn reset(&mut self, code: u32) {
         self.over = true;
         self.change(|pipe| {
-            if !pipe.finished || !pipe.chunks.is_empty() {
+            // Over a connection that is gone nothing is said any more; what has arrived is there to be read.
+            if pipe.lost.is_none() && (!pipe.finished || !pipe.chunks.is_empty()) {
                 pipe.reset.get_or_insert(code);
                 pipe.chunks.clear();
             }
