@@ -37,6 +37,10 @@ use crate::{
 /// Longest wait for a publisher to answer a request.
 pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a viewer is not told that its publisher is gone. Shipped viewers drop what they have not read by then, and the last
+/// groups may just have been sent.
+const LAST_WORDS: Duration = Duration::from_millis(250);
+
 /// How often a track is told the time.
 pub(super) const TEND_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -125,7 +129,13 @@ pub(in super::super) async fn answer<C: Connection>(
                 match news.outcome {
                     None => {}
                     Some(Outcome::Complete) => return Ok(()),
-                    Some(Outcome::Failed(code)) => return Err(Failure::Ended(code)),
+                    Some(Outcome::Failed(code)) => {
+                        if code == close::stream::SESSION_CLOSED {
+                            let unsubscribed = async { while let Ok(Some(_)) = updated(dialect, receiver).await {} };
+                            let _ = tokio::time::timeout(LAST_WORDS, unsubscribed).await;
+                        }
+                        return Err(Failure::Ended(code));
+                    }
                     Some(Outcome::Gone) => return Err(Failure::Ended(close::stream::CANCELLED)),
                     Some(Outcome::Panicked) => return Err(Error::Internal("a viewer").into()),
                 }
