@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use bare::{Server, hop, roles, settle, soon, write};
+use bare::{Server, everything, hop, read, roles, settle, soon, write};
 use bytes::Bytes;
 use moq_lite::{
     model::{cache::Budget, demand, origin::Origin},
@@ -242,6 +242,66 @@ async fn a_publisher_that_resets_again_and_again_is_asked_a_few_times_ever_later
         let pauses: Vec<Duration> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!((2..=6).contains(&asked.len()), "{version}: asked {} times", asked.len());
         assert!(pauses.is_sorted_by(|earlier, later| earlier < later), "{version}: {pauses:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_words_of_a_publisher_that_leaves_are_heard() {
+    each_version(async |version| {
+        let server = Server::new();
+        let mut publisher = server.join(version).await;
+        let _announced = publisher.announce("live").await;
+        let live = server.heard("live").await;
+        let (mut groups, (id, _subscription)) = tokio::join!(
+            async {
+                let track = soon("the track", live.track("video")).await.unwrap();
+                track.subscribe(demand::Ask { start: demand::Start::At(0), ..demand::Ask::default() })
+            },
+            publisher.asked(),
+        );
+        // One group under way and one that nobody has seen yet get their last bytes in the moment of the close.
+        let mut frame = Writer::new();
+        version.framing().write_head(FrameHead { delta: Some(0), size: 3 }, &mut frame);
+        frame.bytes(b"end");
+        let frame = frame.into_bytes();
+        let mut running = publisher.open_group(id, 0).await;
+        write(&mut running, &frame).await;
+        let mut first = soon("a group", groups.next()).await.unwrap();
+        assert_eq!(soon("a frame", first.next_frame()).await.unwrap().unwrap().payload, "end", "{version}");
+        write(&mut running, &frame).await;
+        let mut last = publisher.open_group(id, 1).await;
+        write(&mut last, &frame).await;
+        running.finish().unwrap();
+        last.finish().unwrap();
+        publisher.bare.connection.close(0, "that was all");
+
+        assert_eq!(soon("the rest", first.frames()).await, ["end"], "{version}");
+        let second = soon("the last group", groups.next()).await.unwrap();
+        assert_eq!(soon("its frames", second.frames()).await, ["end"], "{version}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viewer_hears_that_its_publisher_is_gone_after_what_was_sent_before() {
+    each_version(async |version| {
+        let server = Server::new();
+        let mut publisher = server.join(version).await;
+        let _announced = publisher.announce("live").await;
+        server.heard("live").await;
+        let mut viewer = server.join(version).await;
+        let subscribing = viewer.subscribe_to("live", 0, "video", everything());
+        let ((_send, mut heard), (id, _subscription)) = tokio::join!(subscribing, publisher.asked());
+        settle().await;
+        publisher.open_group(id, 0).await.finish().unwrap();
+        let gone = Instant::now();
+        publisher.bare.connection.close(0, "that was all");
+
+        assert_eq!(soon("the last group", viewer.group()).await.map(|group| group.sequence), Some(0), "{version}");
+        while read(&mut heard, 1).await.is_ok() {}
+        assert!(gone.elapsed() >= Duration::from_millis(200), "{version}: told after {:?}", gone.elapsed());
+        assert!(gone.elapsed() <= Duration::from_secs(1), "{version}: told after {:?}", gone.elapsed());
     })
     .await;
 }

@@ -245,7 +245,12 @@ impl transport::Connection for Connection {
     }
 
     fn poll_accept_uni(&mut self, cx: &mut Context<'_>) -> Poll<Result<RecvStream, ConnectionError>> {
-        let accepted = self.poll(cx, |link| link.ends[self.side].uni.pop_front());
+        // What came before a close is there after it.
+        let before = lock(&self.link).ends[self.side].uni.pop_front();
+        let accepted = match before {
+            Some(pipe) => Poll::Ready(Ok(pipe)),
+            None => self.poll(cx, |link| link.ends[self.side].uni.pop_front()),
+        };
         accepted.map_ok(|pipe| self.recv(pipe))
     }
 
