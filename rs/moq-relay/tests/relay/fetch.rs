@@ -83,7 +83,7 @@ impl Incoming {
     }
 }
 
-async fn fetch(relay: &Relay, target: &str) -> (u16, Option<String>) {
+pub(crate) async fn fetch(relay: &Relay, target: &str) -> (u16, Option<String>) {
     Incoming::get(relay, target).await.end().await
 }
 

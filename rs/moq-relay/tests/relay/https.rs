@@ -43,7 +43,7 @@ fn config(trust: Trust, version: Version) -> ClientConfig {
 }
 
 /// What a request is answered with, over a connection of its own that believes `trust`.
-async fn get(address: SocketAddr, trust: &Trust, path: &str) -> std::io::Result<String> {
+pub(crate) async fn get(address: SocketAddr, trust: &Trust, path: &str) -> std::io::Result<String> {
     let tls = TlsConnector::from(Arc::new(trust.client_config(&["h2", "http/1.1"]).unwrap()));
     let tcp = tokio::net::TcpStream::connect(address).await?;
     let mut stream = tls.connect(address.ip().into(), tcp).await?;

@@ -31,14 +31,17 @@ pub(crate) enum Over {
     WebTransport,
     Quic,
     WebSocket,
-    /// Where the relay is started with [`streams`](crate::process::streams), as is the next.
+    /// WebSocket with TLS.
+    Wss,
     Tcp,
     Unix,
 }
 
 impl Over {
+    /// Every one there is, for a relay that is started [`wide`](crate::process::wide).
+    pub(crate) const ALL: [Self; 6] = [Self::WebTransport, Self::Quic, Self::WebSocket, Self::Wss, Self::Tcp, Self::Unix];
     /// Those that every relay takes.
-    pub(crate) const ALL: [Self; 3] = [Self::WebTransport, Self::Quic, Self::WebSocket];
+    pub(crate) const USUAL: [Self; 3] = [Self::WebTransport, Self::Quic, Self::WebSocket];
 
     /// Whether the path comes with SETUP, and a refusal as the end of the session.
     pub(crate) fn is_raw(self) -> bool {
@@ -50,6 +53,7 @@ impl Over {
             Self::WebTransport => format!("https://{}{path}", relay.udp),
             Self::Quic => format!("moqt://{}{path}", relay.udp),
             Self::WebSocket => format!("ws://{}{path}", relay.http()),
+            Self::Wss => format!("wss://{}{path}", relay.https.unwrap()),
             Self::Tcp => format!("tcp://{}", relay.tcp.unwrap()),
             Self::Unix => format!("unix://{}", relay.unix()),
         };

@@ -33,14 +33,15 @@ listen = "127.0.0.1:0"
 public = ""
 "#;
 
-/// Lines for `[server]`: plain TCP, and a Unix socket of its own for each call.
-pub(crate) fn streams() -> String {
+/// A configuration with every other listener there is, on free ports and a Unix socket of its own for each call.
+pub(crate) fn wide(config: &str) -> String {
     // A path of a socket has 108 bytes, which folders of builds may have used up.
     let folder = std::env::temp_dir().join(format!("moq-relay-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let socket = folder.join(format!("{}.sock", COUNT.fetch_add(1, Ordering::Relaxed)));
-    format!("[server]\ntcp.listen = \"127.0.0.1:0\"\nunix.path = {socket:?}\n")
+    let streams = format!("[server]\ntcp.listen = \"127.0.0.1:0\"\nunix.path = {socket:?}\n");
+    format!("[web.https]\nlisten = \"127.0.0.1:0\"\n{}", config.replace("[server]\n", &streams))
 }
 
 /// The binary, with nothing of the tests' own environment that could configure it.
@@ -233,7 +234,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn read(stream: TcpStream, is_head: bool) -> io::Result<Self> {
+    pub(crate) fn read(stream: impl Read, is_head: bool) -> io::Result<Self> {
         let mut reader = BufReader::new(stream);
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {

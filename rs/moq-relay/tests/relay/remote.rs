@@ -169,7 +169,7 @@ fn rights_taken_back_end_the_session_and_wider_ones_do_not() {
         }
         server.set(move |_| Reply::ok(lasting(&["**"])));
         let before = server.asked().into_iter().filter(is_again).count();
-        server.are_asked("again, twice about each", before + 6, is_again).await;
+        server.are_asked("again, twice about each", before + 2 * Over::ALL.len(), is_again).await;
         assert!(!relay.log().contains("rights ended"), "{}", relay.log());
 
         server.set(move |_| Reply::ok(lasting(&["room/alice"])));

@@ -44,6 +44,7 @@ fn no_token_and_no_password_is_ever_logged() {
         let _ = relay.get(&format!("/announced/demo?jwt={token}"));
         let _ = relay.ask("GET", "/announced/demo", &[("authorization", &format!("Bearer {token}"))]);
         let _ = relay.get(&format!("/announced/de%00mo?jwt={token}"));
+        let _ = relay.get(&format!("/fetch/demo/room/video?jwt={token}"));
         let _ = relay.get(&format!("/nowhere?jwt={token}"));
     }
     relay.signal("TERM");

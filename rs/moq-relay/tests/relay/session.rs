@@ -6,15 +6,16 @@ use moq_proto::{Version, close};
 
 use crate::{
     peer::{A_WHILE, Over, Peer, next, soon, story},
-    process::{OPEN, Relay, streams},
+    process::{OPEN, Relay, wide},
 };
 
 #[test]
 fn frames_pass_over_every_transport_in_every_version() {
-    let relay = Relay::start(OPEN);
+    let relay = Relay::start(&wide(OPEN));
     story(async {
         for over in Over::ALL {
             for &version in Version::ALL {
+                // Versions before moq-lite-05 name no path where the transport has none, and get the root.
                 let publisher = Peer::join(&relay, over, version, "/").await;
                 let viewer = Peer::join(&relay, over, version, "/").await;
                 assert_eq!((publisher.version, viewer.version), (version, version), "{over:?}");
@@ -30,30 +31,8 @@ fn frames_pass_over_every_transport_in_every_version() {
 }
 
 #[test]
-fn frames_pass_over_tcp_and_a_unix_socket_in_every_version() {
-    let relay = Relay::start(&OPEN.replace("[server]\n", &streams()));
-    story(async {
-        for over in [Over::Tcp, Over::Unix] {
-            for &version in Version::ALL {
-                // Versions before moq-lite-05 name no path, and get the root.
-                let publisher = Peer::join(&relay, over, version, "/").await;
-                let viewer = Peer::join(&relay, Over::WebTransport, version, "/").await;
-                let room = publisher.publish("room/alice");
-                let mut groups = viewer.watch("room/alice").await;
-                room.video.append_group().write_all(["key", "delta"]);
-                assert_eq!(next(&mut groups).await, ["key", "delta"], "{over:?} {version}");
-
-                let other = Peer::join(&relay, over, version, "/").await;
-                let mut groups = other.watch("room/alice").await;
-                assert_eq!(next(&mut groups).await, ["key", "delta"], "{over:?} {version}");
-            }
-        }
-    });
-}
-
-#[test]
 fn peers_of_different_transports_and_versions_meet() {
-    let relay = Relay::start(OPEN);
+    let relay = Relay::start(&wide(OPEN));
     story(async {
         let publisher = Peer::join(&relay, Over::WebSocket, Version::Lite04, "/").await;
         let room = publisher.publish("room");
@@ -62,6 +41,9 @@ fn peers_of_different_transports_and_versions_meet() {
             (Over::Quic, Version::Lite06),
             (Over::WebSocket, Version::Lite02),
             (Over::WebTransport, Version::Lite04),
+            (Over::Wss, Version::Lite05),
+            (Over::Tcp, Version::Lite03),
+            (Over::Unix, Version::Lite06),
         ];
         let mut viewers = Vec::new();
         for (over, version) in rows {
@@ -221,7 +203,7 @@ fn a_viewer_that_hangs_holds_nobody_back() {
 #[test]
 fn a_stopping_relay_takes_its_leave() {
     for over in Over::ALL {
-        let mut relay = Relay::start(OPEN);
+        let mut relay = Relay::start(&wide(OPEN));
         story(async {
             let peer = Peer::join(&relay, over, Version::Lite05, "/").await;
             // The relay has it open once something came through.

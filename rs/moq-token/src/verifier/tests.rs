@@ -117,7 +117,13 @@ fn a_policy_names_who_tokens_are_by() {
     assert_eq!(verdict(&strict, &by(Some("us")), NOW), "good");
     assert_eq!(verdict(&strict, &by(Some("them")), NOW), "issuer");
     assert_eq!(verdict(&strict, &by(None), NOW), "issuer");
-    assert_eq!(verdict(&strict.with_keys(KeySet::default()), &by(Some("us")), NOW), "unknown-key");
+
+    let other = self::key(Algorithm::HS256, "k2");
+    let elsewhere = strict.with_keys(KeySet::try_from_iter([other.clone()]).unwrap());
+    let by_other = |issuer: &str| other.sign(&Claims { issuer: Some(issuer.into()), ..claims() }).unwrap();
+    assert_eq!(verdict(&elsewhere, &by(Some("us")), NOW), "unknown-key");
+    assert_eq!(verdict(&elsewhere, &by_other("us"), NOW), "good");
+    assert_eq!(verdict(&elsewhere, &by_other("them"), NOW), "issuer");
 }
 
 #[test]
