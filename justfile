@@ -57,6 +57,7 @@ soak:
 badnet seconds="60":
     MOQ_BADNET_SECONDS={{ seconds }} cargo test -p moq-relay --test badnet -- --nocapture
 
-# Changes one thing at a time in the rooms that decide who may do what; a test has to notice (cargo install cargo-mutants)
+# Changes one thing at a time in the rooms that decide who may do what; a test beside them has to notice (cargo install cargo-mutants)
 mutants *args:
-    nice -n 10 cargo mutants -j1 -p moq-proto -p moq-token -o target {{ args }}
+    nice -n 10 cargo mutants -j1 -p moq-proto -p moq-token --cargo-arg=--lib -o target/mutants/token {{ args }}
+    MOQ_TARGETS=4000 nice -n 10 cargo mutants -j1 -p moq-relay --cargo-arg=--bins -o target/mutants/relay {{ args }}

@@ -20,7 +20,7 @@ use moq_token::{
     },
 };
 
-use self::carriers::{Carriers, Entrance, handed_over};
+use self::carriers::{Carriers, Entrance};
 use crate::auth::{Auth, Public};
 
 /// How many targets are shown to every entrance. `MOQ_TARGETS` has another number, `MOQ_SEED` other targets.
@@ -86,6 +86,10 @@ impl World {
     fn expected(&self, entrance: Entrance, target: &str, header: Option<&str>) -> (Verdict, Option<Path>) {
         let (path, mut token) = reference::read(target);
         let Some(path) = path else { return (Verdict::Out(400), None) };
+        if entrance == Entrance::Fetch && path.is_empty() {
+            // A track needs a broadcast.
+            return (Verdict::Out(400), None);
+        }
         if let Some(header) = header {
             if token.is_some_and(|token| token != header) {
                 return (Verdict::Out(401), None);
@@ -102,6 +106,9 @@ impl World {
         let left = rights.at(&path);
         if left.is_empty() || entrance.is_page() && left.subscribe.is_empty() {
             return (Verdict::Out(otherwise), None);
+        }
+        if entrance == Entrance::Fetch {
+            return (Verdict::Page(String::new()), None);
         }
         if entrance.is_page() {
             let (whole, shown) = on_air(&path, &left).unzip();
@@ -122,12 +129,13 @@ fn on_air(path: &[String], rights: &Rights) -> Option<(Path, String)> {
     Some((whole.join("/").parse().ok()?, below.join("/")))
 }
 
-/// Whether clients and servers of WebTransport, which read a URL first, resolve something that others pass on as it is.
-/// Spec: WHATWG URL, "basic URL parser".
+/// Whether those who read a URL first, as clients and servers of WebTransport do, resolve something that others pass on as it
+/// is. Spec: WHATWG URL, "basic URL parser".
 fn is_resolved(target: &str) -> bool {
     let path = target.split(['?', '#']).next().unwrap_or("");
     let is_dots = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
-    target.contains(['\t', '\n', '\r'])
+    !(path.is_empty() || path.starts_with('/'))
+        || target.contains(['\t', '\n', '\r'])
         || target.ends_with(|c: char| c <= ' ')
         || path.contains('\\')
         || path.split('/').any(is_dots)
@@ -160,16 +168,24 @@ async fn walk(seed: u64, count: u64) -> BTreeMap<String, u64> {
         let mut known = Vec::new();
         for entrance in Entrance::ALL {
             let (sent, header) = spelt(&world, entrance, &target);
-            let read = if entrance.reads_urls() { handed_over(&sent) } else { sent.clone() };
             let why = || format!("{entrance:?}, target {place} of seed {seed}: {sent:?}, token {header:?}");
+            let read = match entrance.handed_over(&sent) {
+                Ok(read) => read,
+                Err(end) => {
+                    let verdict = carriers.knock(entrance, &sent, header).await;
+                    assert!(verdict == end || verdict == Verdict::NotCarried && is_unwritable(&sent), "{verdict:?} {}", why());
+                    count_one("no path");
+                    continue;
+                }
+            };
             if read != sent && is_resolved(&sent) {
                 count_one("resolved before it came");
             } else if read != sent {
                 assert_eq!(world.expected(entrance, &read, header), world.expected(entrance, &sent, header), "{}", why());
             }
-            let question = (entrance.is_page(), read, header);
+            let question = (entrance.is_page(), entrance == Entrance::Fetch, read, header);
             if known.last().is_none_or(|(asked, _)| *asked != question) {
-                let expected = world.expected(entrance, &question.1, header);
+                let expected = world.expected(entrance, &question.2, header);
                 known.push((question, expected));
             }
             let Some((_, (expected, on_air))) = known.last() else { continue };

@@ -156,6 +156,29 @@ mod tests {
     }
 
     #[test]
+    fn a_question_to_somebody_else_says_the_same() {
+        let authorization: &[&[u8]] = &[b"Basic YTpi", b"Bearer abc"];
+        let request = Request { authorization, wish: Wish::Subscribe, ..request("/r%C3%A4ume?x=1&jwt=abc#d") };
+        let inquiry = request.inquiry(&request.read().unwrap());
+
+        let told = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
+        assert_eq!((inquiry.path.as_str(), told(&inquiry.query)), ("räume", Some("x=1&jwt=abc".into())));
+        assert_eq!((told(&inquiry.token), told(&inquiry.header)), (Some("abc".into()), Some("abc".into())));
+        assert_eq!((inquiry.carrier, inquiry.peer, inquiry.wish), ("quic", request.peer, Wish::Subscribe));
+        assert!(inquiry.id.len() == 32 && inquiry.id.chars().all(|digit| digit.is_ascii_hexdigit()), "{}", inquiry.id);
+        assert_ne!(inquiry.id, request.inquiry(&request.read().unwrap()).id);
+    }
+
+    #[test]
+    fn what_carries_a_session_has_a_name() {
+        let carrier = |transport| Request { transport, ..request("/") }.carrier();
+        let transports = [Transport::WebTransport, Transport::Quic, Transport::WebSocket, Transport::Tcp, Transport::Unix];
+
+        assert_eq!(transports.map(|one| carrier(Some(one))), ["quic", "quic", "websocket", "tcp", "unix"]);
+        assert_eq!(carrier(None), "http");
+    }
+
+    #[test]
     fn two_tokens_are_one_too_many() {
         assert_eq!(read("/?jwt=abc", &[b"Bearer abd"]), Err(Refused::TwoTokens));
         assert_eq!(read("/", &[b"Bearer abc", b"Bearer abd"]), Err(Refused::TwoTokens));

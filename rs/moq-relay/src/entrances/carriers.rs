@@ -1,13 +1,13 @@
 //! From the bytes that a peer sends to the verdict, for every entrance: the code that the relay itself goes through, without its
 //! sockets.
 //!
+//! HTTPS has no row of its own, because it has no code of its own: it is HTTP from its first decrypted byte on, and goes
+//! through [`web::converse`] like all HTTP here.
 //! Spec: RFC 9204, section 4.5 (the fields of CONNECT); RFC 9112 (requests); moq-lite-05, "SETUP".
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::Router;
-use hyper::{server::conn::http1, service::Service as _};
-use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use axum::{Router, http::Uri};
 use moq_lite::model::{
     broadcast,
     cache::Budget,
@@ -31,47 +31,75 @@ use super::Verdict;
 use crate::{
     auth::{Admission, Auth, Refused},
     connection::{self, Caller},
+    shutdown::{Shutdown, Stopping},
     tls::Pins,
-    web::{self, Peer, Site, Upgrade},
+    web::{self, Limits, Site, Upgrade},
 };
 
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 1);
 
-/// Where a request can come in. The SETUP of raw QUIC is that of TCP and Unix sockets as well.
+/// Room for every target, and more time than a walk takes.
+const LIMITS: Limits = Limits {
+    header_timeout: Duration::from_secs(24 * 3600),
+    request_timeout: Duration::from_secs(24 * 3600),
+    max_connections: 1,
+    max_per_ip: 1,
+    max_header: 16 * 1024,
+};
+
+/// Where a request can come in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Entrance {
     WebTransport,
-    Setup(Version),
+    /// Raw QUIC, TCP and Unix sockets go through the same code; only a name tells them apart.
+    Setup(Version, Transport),
     WebSocket,
     /// A page with its token in the query.
     Page,
     /// A page with its token in `Authorization`.
     Header,
+    /// A group of a track of the broadcast at the path.
+    Fetch,
 }
 
 impl Entrance {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::WebTransport,
-        Self::Setup(Version::Lite05),
-        Self::Setup(Version::Lite06),
+        Self::Setup(Version::Lite05, Transport::Quic),
+        Self::Setup(Version::Lite06, Transport::Tcp),
         Self::WebSocket,
         Self::Page,
         Self::Header,
+        Self::Fetch,
     ];
 
     pub(super) fn is_page(self) -> bool {
-        matches!(self, Self::Page | Self::Header)
+        matches!(self, Self::Page | Self::Header | Self::Fetch)
     }
 
-    /// Whether the library beneath reads a URL before anybody here sees the path.
-    pub(super) fn reads_urls(self) -> bool {
-        self == Self::WebTransport
+    /// What is left of a target once the library beneath has read it, before anybody here sees it; or what becomes of one that
+    /// goes no further.
+    ///
+    /// Behind a name or an address, a target without a slash in front is part of that. HTTP has other forms than a path:
+    /// a whole URL, and an address alone, which is for proxies. Spec: RFC 9112, section 3.2.
+    pub(super) fn handed_over(self, target: &str) -> Result<String, Verdict> {
+        let is_path = target.starts_with('/');
+        match self {
+            Self::WebTransport => match format!("https://relay{target}").parse() {
+                Ok(url) => Ok(moq_native::request_target(&url).to_owned()),
+                Err(_) => Err(Verdict::NotCarried),
+            },
+            Self::WebSocket if !is_path => match target.parse::<Uri>() {
+                Ok(uri) => uri.path_and_query().map(|target| target.as_str().to_owned()).ok_or(Verdict::Out(400)),
+                Err(_) => Err(Verdict::NotCarried),
+            },
+            // `/announced` or `/fetch` and then a name is another page.
+            Self::Page | Self::Header | Self::Fetch if !is_path && !target.is_empty() && !target.starts_with(['?', '#']) => {
+                Err(Verdict::Out(404))
+            }
+            _ => Ok(target.to_owned()),
+        }
     }
-}
-
-/// What is left of a target once it was read as part of a URL.
-pub(super) fn handed_over(target: &str) -> String {
-    moq_native::request_target(&format!("https://relay{target}").parse().unwrap()).to_owned()
 }
 
 /// Every entrance of one relay.
@@ -83,6 +111,8 @@ pub(super) struct Carriers {
     upgrades: mpsc::Receiver<Upgrade>,
     client: Option<BufReader<DuplexStream>>,
     servers: JoinSet<()>,
+    stopping: Stopping,
+    _shutdown: Shutdown,
 }
 
 impl Carriers {
@@ -99,8 +129,9 @@ impl Carriers {
             protocols: Version::ALPNS.iter().map(|token| (*token).to_owned()).collect(),
             sessions: Some(promised),
         };
-        let router = web::router(Arc::new(site));
-        Self { auth, origin, on_air: None, router, upgrades, client: None, servers: JoinSet::new() }
+        let (router, (shutdown, stopping)) = (web::router(Arc::new(site)), Shutdown::new());
+        let servers = JoinSet::new();
+        Self { auth, origin, on_air: None, router, upgrades, client: None, servers, stopping, _shutdown: shutdown }
     }
 
     /// Has one broadcast announced in place of the one before.
@@ -119,14 +150,18 @@ impl Carriers {
                 Ok(request) => self.judge(moq_native::request_target(&request.url), Transport::WebTransport).await,
                 Err(_) => Verdict::NotCarried,
             },
-            Entrance::Setup(version) => {
+            Entrance::Setup(version, transport) => {
                 let layout = version.dialect().setup.unwrap();
                 let setup = Setup { path: Some(target.to_owned()), probe: ProbeLevel::Report, ..Setup::default() };
                 let read = layout.decode(&layout.encode(&setup)).unwrap();
-                self.judge(&read.path.unwrap_or_default(), Transport::Quic).await
+                self.judge(&read.path.unwrap_or_default(), transport).await
             }
             Entrance::WebSocket => self.upgrade(target).await,
-            Entrance::Page | Entrance::Header => self.page(target, header).await,
+            Entrance::Page | Entrance::Header => self.page(&format!("/announced{target}"), header).await,
+            Entrance::Fetch => {
+                let (path, rest) = target.split_at(target.find(['?', '#']).unwrap_or(target.len()));
+                self.page(&format!("/fetch{path}/video{rest}"), header).await
+            }
         }
     }
 
@@ -147,8 +182,10 @@ impl Carriers {
 
     async fn page(&mut self, target: &str, header: Option<&str>) -> Verdict {
         let header = header.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
-        match self.ask(&format!("GET /announced{target} HTTP/1.1\r\nhost: relay\r\n{header}\r\n")).await {
+        match self.ask(&format!("GET {target} HTTP/1.1\r\nhost: relay\r\n{header}\r\n")).await {
             Some((200, body)) => Verdict::Page(body),
+            // Said of a broadcast to those alone who may watch it.
+            Some((404, body)) if body.starts_with("no such broadcast") => Verdict::Page(String::new()),
             answer => refused(answer),
         }
     }
@@ -167,17 +204,9 @@ impl Carriers {
 
     fn connect(&mut self) -> BufReader<DuplexStream> {
         let (client, server) = tokio::io::duplex(64 * 1024);
-        let router = TowerToHyperService::new(self.router.clone());
-        let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-            request.extensions_mut().insert(Peer { address: PEER, certificate: None });
-            router.call(request)
-        });
-        let serve = http1::Builder::new().serve_connection(TokioIo::new(server), service).with_upgrades();
         // Those before have ended, or do so now that their client is gone.
         while self.servers.try_join_next().is_some() {}
-        self.servers.spawn_local(async move {
-            let _ = serve.await;
-        });
+        self.servers.spawn_local(web::converse(server, PEER, None, self.router.clone(), LIMITS, self.stopping.clone()));
         BufReader::new(client)
     }
 }

@@ -24,6 +24,8 @@ use moq_proto::Version;
 use tokio::sync::mpsc;
 use tower_http::cors::{Any, CorsLayer};
 
+#[cfg(test)]
+pub(crate) use self::serve::converse;
 pub(crate) use self::{
     fetch::Tally as Fetches,
     serve::{Crowd, Limits, Listener, bind, serve},

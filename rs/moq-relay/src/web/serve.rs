@@ -170,7 +170,7 @@ async fn one(
 
 /// Answers requests for at most `request_timeout`, and for as long again at most the one it is at. An upgrade takes the socket
 /// away before that.
-async fn converse<S>(
+pub(crate) async fn converse<S>(
     stream: S,
     peer: SocketAddr,
     certificate: Option<ClientCertificate>,

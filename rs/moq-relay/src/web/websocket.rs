@@ -93,7 +93,8 @@ fn is_websocket(request: &Request) -> bool {
 async fn accept(site: &Site, sessions: &mpsc::Sender<Upgrade>, request: Request) -> Result<Response, Refusal> {
     let key = handshake_key(&request)?;
     let (parts, _body) = request.into_parts();
-    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+    // Other readers would take a bare name for a path.
+    let target = parts.uri.path_and_query().ok_or(Refusal::Malformed("a path begins with a slash"))?.as_str();
     let peer: &Peer = parts.extensions.get().ok_or(Refusal::Malformed("nobody sent this"))?;
     let protocol = qmux::negotiate(&offered(&parts.headers), &site.protocols)?;
     let admission = site.authorize(target, &parts.headers, peer, Some(Transport::WebSocket)).await?;

@@ -115,7 +115,7 @@ fn walk(entrance: Entrance) {
             let token = token.map(|place| world.tokens[place % world.tokens.len()].0.as_str());
             let (query, header) = if entrance == Entrance::Header { (None, token) } else { (token, None) };
             let target = Target { path, noise, token: None }.with_query(query);
-            let url = format!("https://relay{target}").parse().unwrap();
+            let Ok(url) = format!("https://relay{target}").parse() else { continue };
             let mut target = moq_native::request_target(&url).to_owned();
             if entrance == Entrance::Fetch {
                 // The root itself is no broadcast that one could fetch.

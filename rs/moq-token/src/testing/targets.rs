@@ -2,7 +2,7 @@
 //!
 //! The same seed gives the same targets, so a finding can be walked into again.
 
-/// Request targets without end, each with the slash in front that every request has.
+/// Request targets without end, most of them with the slash in front that a request is to have.
 #[derive(Clone, Debug)]
 pub struct Targets {
     state: u64,
@@ -11,7 +11,7 @@ pub struct Targets {
 /// What one request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// From its slash on, and perhaps with a fragment, which nobody should send.
+    /// What stands before the query, and perhaps a fragment, which nobody should send.
     pub path: String,
     /// What stands in the query beside the token.
     pub noise: String,
@@ -52,6 +52,9 @@ impl Targets {
             }
             path += self.one_of(NAMES);
             path += self.one_of(SLASHES);
+        }
+        if self.below(32) == 0 {
+            path.remove(0);
         }
         path
     }
