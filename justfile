@@ -59,5 +59,8 @@ badnet seconds="60":
 
 # Changes one thing at a time in the rooms that decide who may do what; a test beside them has to notice (cargo install cargo-mutants)
 mutants *args:
-    nice -n 10 cargo mutants -j1 -p moq-proto -p moq-token --cargo-arg=--lib -o target/mutants/token {{ args }}
-    MOQ_TARGETS=4000 nice -n 10 cargo mutants -j1 -p moq-relay --cargo-arg=--bins -o target/mutants/relay {{ args }}
+    {{ mutate }} -p moq-proto -p moq-token --cargo-arg=--lib -o target/mutants/token {{ args }}
+    MOQ_TARGETS=4000 {{ mutate }} -p moq-relay --cargo-arg=--bins -o target/mutants/relay {{ args }}
+
+# What they depend on is built once, for both and for the next time.
+mutate := "CARGO_TARGET_DIR=" + justfile_directory() / "target/mutants/build" + " nice -n 10 cargo mutants -j1"
