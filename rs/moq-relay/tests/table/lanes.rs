@@ -9,7 +9,7 @@ use moq_proto::{
 
 use crate::{
     peer::{Over, Peer, story},
-    process::{OPEN, Relay},
+    process::{OPEN, Relay, wide},
 };
 
 /// Every version with itself, and those that meet in the field: browsers of two generations, the oldest and the newest.
@@ -122,9 +122,9 @@ impl Stage {
 
 /// Tells a story in every lane over one transport. Where versions differ, so do transports: the viewer comes over the next one.
 pub(crate) fn tell<F: Future<Output = ()> + 'static>(over: Over, scenario: impl Fn(Stage) -> F) {
-    let relay = Rc::new(Relay::start(OPEN));
+    let relay = Rc::new(Relay::start(&wide(OPEN)));
     story(async {
-        let next = Over::USUAL.iter().cycle().skip_while(|one| **one != over).nth(1).copied().unwrap();
+        let next = Over::ALL.iter().cycle().skip_while(|one| **one != over).nth(1).copied().unwrap();
         let telling: Vec<_> = LANES
             .iter()
             .map(|&(publisher, viewer)| {

@@ -38,6 +38,16 @@ macro_rules! table {
             fn over_websocket() {
                 tell(Over::WebSocket, scenarios::$scenario::story);
             }
+
+            #[test]
+            fn over_tcp() {
+                tell(Over::Tcp, scenarios::$scenario::story);
+            }
+
+            #[test]
+            fn over_unix() {
+                tell(Over::Unix, scenarios::$scenario::story);
+            }
         }
     )*};
 }
