@@ -1,7 +1,11 @@
 //! Broadcasts: tracks by name, made when somebody asks for them.
 //!
 //! Whoever asks for a track that is not there waits until its publisher makes or rejects it; equal requests are one. What
-//! the publisher does not answer, it may still make later. Spec: moq-lite-06, "Broadcast".
+//! the publisher does not answer, it may still make later.
+//!
+//! An announced path claims what lies below it as well. A broadcast that is made [for that](Producer::for_prefix) is asked
+//! for tracks further down too, and has them beside its own: what it may hold, it holds of all of them together. Which
+//! broadcast is to be asked is the origin's to say. Spec: moq-lite-06, "Broadcast" and "Routing".
 
 mod heir;
 mod lookup;
@@ -18,7 +22,7 @@ use std::{
     time::Instant,
 };
 
-use moq_proto::{CloseCode, close};
+use moq_proto::{CloseCode, Path, close};
 
 use self::heir::Inheritance;
 pub use self::{
@@ -33,10 +37,11 @@ use super::{
     watch::{Waiter, Watch},
 };
 
-/// Most tracks of a broadcast at a time, with those that are only asked for. A conference of a hundred has five for each.
+/// Most tracks of a broadcast at a time, with those that are only asked for and those further down. A conference of a hundred
+/// has five for each.
 pub const TRACKS_MAX: usize = 1024;
 
-/// Most tracks that are asked for and neither made nor rejected.
+/// Most tracks that are asked for, here and further down, and neither made nor rejected.
 pub const REQUESTS_MAX: usize = 256;
 
 /// Longest name of a track, in bytes. Names are paths of files at most.
@@ -70,6 +75,7 @@ pub enum CreateError {
 struct Shared {
     id: Id,
     account: Account,
+    serves_below: bool,
     consumers: AtomicUsize,
     state: Arc<Watch<State>>,
     closed: Arc<Watch<Option<CloseCode>>>,
@@ -83,9 +89,9 @@ impl fmt::Debug for Shared {
 }
 
 struct State {
-    tracks: HashMap<Arc<str>, track::Consumer>,
-    /// The tracks that are asked for, by name.
-    questions: Questions<Arc<str>, track::Consumer>,
+    tracks: HashMap<track::Key, track::Consumer>,
+    /// The tracks that are asked for.
+    questions: Questions<track::Key, track::Consumer>,
     closed: Option<CloseCode>,
 }
 
@@ -110,7 +116,7 @@ impl State {
 
 impl Shared {
     /// Answers a question with a track or a refusal, unless it was answered meanwhile.
-    fn answer(&self, question: &Arc<Question<Arc<str>, track::Consumer>>, answer: Answer<track::Consumer>) {
+    fn answer(&self, question: &Arc<Question<track::Key, track::Consumer>>, answer: Answer<track::Consumer>) {
         let mut state = self.state.lock();
         if !state.questions.close_this(question) {
             return;
@@ -152,12 +158,23 @@ pub struct Producer {
 impl Producer {
     /// A broadcast without tracks, whose groups are kept at the expense of `account`.
     pub fn new(account: Account) -> Self {
+        Self::make(account, false)
+    }
+
+    /// As [`new`](Self::new), for everything below its path as well: each [request](Self::requested) tells
+    /// [how far below](track::Request::below) somebody looks for a track. What is only announced at its own path stays out of
+    /// reach from there.
+    pub fn for_prefix(account: Account) -> Self {
+        Self::make(account, true)
+    }
+
+    fn make(account: Account, serves_below: bool) -> Self {
         let (tracks, questions) = (HashMap::new(), Questions::default());
         let state = Arc::new(Watch::new(State { tracks, questions, closed: None }));
         let waiter = Lock::new(Waiter::new(state.clone()));
         let (consumers, closed) = (AtomicUsize::new(0), Arc::new(Watch::new(None)));
         let inheritance = Arc::new(Watch::new(Inheritance::default()));
-        let shared = Shared { id: Id::next(), account, consumers, state, closed, inheritance };
+        let shared = Shared { id: Id::next(), account, serves_below, consumers, state, closed, inheritance };
         Self { shared: Arc::new(shared), waiter }
     }
 
@@ -166,28 +183,29 @@ impl Producer {
     }
 
     pub fn consume(&self) -> Consumer {
-        Consumer::new(self.shared.clone())
+        Consumer::new(self.shared.clone(), Path::root())
     }
 
-    /// Makes a track, for those who asked for it already and those who will.
+    /// Makes a track, at the broadcast's own path, for those who asked for it already and those who will.
     ///
     /// # Errors
     /// When there is a track of this name that has not failed, there are [`TRACKS_MAX`], or the broadcast has ended.
     pub fn create_track(&self, name: &str, info: track::Info) -> Result<track::Producer, CreateError> {
         check_name(name)?;
+        let key = track::Key::new(Path::root(), name);
         let mut state = self.shared.state.lock();
         if let Some(code) = state.closed {
             return Err(CreateError::Closed { code });
         }
-        if state.tracks.get(name).is_some_and(|track| !is_failed(track)) {
+        if state.tracks.get(&key).is_some_and(|track| !is_failed(track)) {
             return Err(CreateError::Duplicate);
         }
-        let question = state.questions.close(name);
+        let question = state.questions.close(&key);
         if question.is_none() {
             state.check_room()?;
         }
-        let producer = track::Producer::new(name, info, &self.shared.account);
-        state.tracks.insert(name.into(), producer.consume());
+        let producer = track::Producer::found_by(key.clone(), info, &self.shared.account);
+        state.tracks.insert(key, producer.consume());
         drop(state);
         if let Some(question) = question {
             question.answer(Ok(producer.consume()));
@@ -206,9 +224,9 @@ impl Producer {
                 return if nobody_is_left { Poll::Ready(None) } else { Poll::Pending };
             }
             let Some(question) = state.questions.take() else { return Poll::Pending };
-            let (name, account) = (question.key().clone(), self.shared.account.clone());
+            let (key, account) = (question.key().clone(), self.shared.account.clone());
             let shared = self.shared.clone();
-            let request = track::Request::new(name, account, move |answer| shared.answer(&question, answer));
+            let request = track::Request::new(key, account, move |answer| shared.answer(&question, answer));
             Poll::Ready(Some(request))
         })
     }
@@ -231,10 +249,10 @@ impl Producer {
         }
         let mut state = self.shared.state.lock();
         for track in unused {
-            let same = state.tracks.get(track.name()).is_some_and(|current| current.id() == track.id());
+            let same = state.tracks.get(track.key()).is_some_and(|current| current.id() == track.id());
             // Somebody may have asked for it at this very moment.
             if same && track.is_unused() {
-                state.tracks.remove(track.name());
+                state.tracks.remove(track.key());
             }
         }
     }
@@ -251,16 +269,31 @@ impl Drop for Producer {
     }
 }
 
-/// Sees a broadcast. Clones are the same.
+/// Sees a broadcast, or what it has at one path [below](Self::below) its own. Clones are the same.
 #[derive(Debug)]
 pub struct Consumer {
     shared: Arc<Shared>,
+    /// Where tracks are looked for.
+    below: Path,
 }
 
 impl Consumer {
-    fn new(shared: Arc<Shared>) -> Self {
+    fn new(shared: Arc<Shared>, below: Path) -> Self {
         shared.consumers.fetch_add(1, Ordering::AcqRel);
-        Self { shared }
+        Self { shared, below }
+    }
+
+    /// Whether tracks may be looked for below the broadcast's path.
+    pub fn serves_below(&self) -> bool {
+        self.shared.serves_below
+    }
+
+    /// The same broadcast, as it is seen from further down: [`track`](Self::track) looks there. `None`: its publisher serves
+    /// nothing below its path, or that would be too long.
+    pub fn below(&self, path: &Path) -> Option<Self> {
+        let served = path.is_root() || self.serves_below();
+        let below = served.then(|| self.below.join(path).ok()).flatten()?;
+        Some(Self::new(self.shared.clone(), below))
     }
 
     pub fn id(&self) -> Id {
@@ -276,7 +309,7 @@ impl Consumer {
     /// # Cancel safety
     /// Dropping it withdraws the request, if nobody else waits for it and the publisher has not seen it.
     pub fn track(&self, name: &str) -> Lookup {
-        Lookup::new(&self.shared, name)
+        Lookup::new(&self.shared, &self.below, name)
     }
 
     /// How the broadcast ended. `None`: it goes on.
@@ -293,7 +326,7 @@ impl Consumer {
 
 impl Clone for Consumer {
     fn clone(&self) -> Self {
-        Self::new(self.shared.clone())
+        Self::new(self.shared.clone(), self.below.clone())
     }
 }
 

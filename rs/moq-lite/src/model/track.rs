@@ -9,6 +9,7 @@ mod consumer;
 mod edge;
 mod fetch;
 mod groups;
+mod key;
 mod readers;
 mod request;
 mod subscription;
@@ -26,8 +27,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use moq_proto::{CloseCode, Timescale, Timestamp, close};
+use moq_proto::{CloseCode, Path, Timescale, Timestamp, close};
 
+pub(crate) use self::key::Key;
 pub use self::{
     aside::ASIDE_MAX,
     consumer::Consumer,
@@ -102,7 +104,7 @@ pub enum TrackError {
 
 struct Shared {
     id: Id,
-    name: Arc<str>,
+    key: Key,
     info: Info,
     keeping: Keeping,
     linger: Duration,
@@ -120,7 +122,7 @@ struct Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Track").field("id", &self.id).field("name", &self.name).field("info", &self.info).finish_non_exhaustive()
+        f.debug_struct("Track").field("id", &self.id).field("name", &self.key).field("info", &self.info).finish_non_exhaustive()
     }
 }
 
@@ -220,6 +222,10 @@ pub struct Producer {
 impl Producer {
     /// A track of its own. [`broadcast::Producer`](super::broadcast::Producer) makes those that can be found by name.
     pub fn new(name: impl Into<Arc<str>>, info: Info, account: &Account) -> Self {
+        Self::found_by(Key::new(Path::root(), name), info, account)
+    }
+
+    pub(crate) fn found_by(key: Key, info: Info, account: &Account) -> Self {
         let policy = account.policy();
         let keeping = Keeping { retention: policy.retention(info.max_age), timescale: info.timescale };
         let feed = Feed { tower: Arc::default(), clock: Clock::default(), timescale: info.timescale };
@@ -227,7 +233,7 @@ impl Producer {
         let waiter = Lock::new(Waiter::new(readers.clone()));
         let shared = Arc::new(Shared {
             id: Id::next(),
-            name: name.into(),
+            key,
             info,
             keeping,
             linger: policy.linger,
@@ -244,7 +250,12 @@ impl Producer {
     }
 
     pub fn name(&self) -> &str {
-        &self.shared.name
+        &self.shared.key.name
+    }
+
+    /// How far below its broadcast's path the track is; mostly the root, which is not at all.
+    pub fn below(&self) -> &Path {
+        &self.shared.key.below
     }
 
     pub fn info(&self) -> &Info {

@@ -10,7 +10,7 @@ use moq_proto::{CloseCode, HopId, Path, close};
 use tokio::sync::watch;
 use tracing::debug;
 
-use super::shared::Shared;
+use super::{error::Failure, shared::Shared};
 use crate::{
     model::{broadcast, track},
     stats::count,
@@ -21,9 +21,10 @@ use crate::{
 /// every way that leads to it.
 const STRIKES_MAX: u32 = 4;
 
-/// A broadcast of the peer's.
+/// A broadcast of the peer's, with what lies below its path.
 pub(super) struct Source {
-    pub(super) path: Path,
+    /// Where it is announced.
+    path: Path,
     /// The original publisher, where it has a name that other sessions know it by as well.
     pub(super) publisher: Option<HopId>,
     withdrawn: watch::Sender<bool>,
@@ -32,6 +33,12 @@ pub(super) struct Source {
 impl Source {
     pub(super) fn new(path: Path, publisher: Option<HopId>) -> Rc<Self> {
         Rc::new(Self { path, publisher, withdrawn: watch::Sender::new(false) })
+    }
+
+    /// The path that tracks so far below are asked for at.
+    pub(super) fn path(&self, below: &Path) -> Result<Path, Failure> {
+        // It was asked for here by its whole name, so it is not too long either.
+        self.path.join(below).map_err(|_| Failure::Unroutable)
     }
 
     /// Whether the peer announces it no more. Its tracks may go on, but whoever asks for the path anew may get something else.
@@ -74,6 +81,11 @@ impl<C: Connection> Held<C> {
         Self { shared: shared.clone(), source: source.clone(), track, let_go: false }
     }
 
+    /// The path at which the peer is asked for it.
+    pub(super) fn path(&self) -> Result<Path, Failure> {
+        self.source.path(self.track.below())
+    }
+
     /// Lets go of a track that nobody wants any more.
     pub(super) fn release(mut self) {
         self.let_go = true;
@@ -98,7 +110,7 @@ impl<C: Connection> Held<C> {
         let (Some(inbound), &Some(publisher)) = (&self.shared.inbound, publisher) else { return false };
         let passed = inbound.hand_over(path, publisher, self.track.clone()).is_ok();
         if passed {
-            debug!(broadcast = %path, track = self.track.name(), "handed over to another source");
+            debug!(broadcast = %path, below = %self.track.below(), track = self.track.name(), "handed over to another source");
             count(&self.shared.stats.counters().handovers, 1);
         }
         passed

@@ -158,8 +158,16 @@ impl Peer {
 
     /// Announces a broadcast of this peer's own.
     pub fn publish(&self, path: &str) -> Published {
+        self.announce(path, broadcast::Producer::new(self.budget.account()))
+    }
+
+    /// Announces one for everything below its path as well.
+    pub fn publish_prefix(&self, path: &str) -> Published {
+        self.announce(path, broadcast::Producer::for_prefix(self.budget.account()))
+    }
+
+    fn announce(&self, path: &str, producer: broadcast::Producer) -> Published {
         let path = Path::new(path).expect("a path");
-        let producer = broadcast::Producer::new(self.budget.account());
         let here = self.origin.producer(Path::root(), vec![Path::root()], Horizon::new());
         let publication = here.publish(&path, Route::local(), producer.consume()).expect("allowed");
         Published { producer, _publication: publication }

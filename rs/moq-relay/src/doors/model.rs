@@ -88,19 +88,37 @@ impl Model {
         owned.min_by_key(|published| published.since)?.principal.clone()
     }
 
-    /// What the session is served at `path`, a whole one: the newest that is not its own, of the holder's or of relays.
+    /// What is published at `path`, a whole one, for the session: the newest that is not its own, of the holder's or of relays.
     fn served(&self, session: usize, path: &[String]) -> Option<usize> {
+        self.heard(session, path, self.holder(path).as_ref())
+    }
+
+    /// The same where only `principal` and relays are heard.
+    fn heard(&self, session: usize, path: &[String], principal: Option<&String>) -> Option<usize> {
         let holder = self.holder(path);
-        let counts = |published: &&Published| published.principal.is_none() || published.principal == holder;
-        let here = self.published.iter().filter(|published| published.path == path).filter(counts);
-        here.filter(|published| published.session != session).map(|published| published.number).max()
+        let here = self.published.iter().filter(|published| published.path == path && published.session != session);
+        let counts = here.filter(|published| {
+            let whose = published.principal.as_ref();
+            whose.is_none() || (whose == holder.as_ref() && whose == principal)
+        });
+        counts.map(|published| published.number).max()
+    }
+
+    /// What serves `path`, a whole one: a publication claims all that lies below it, and the nearest one decides. Whoever holds
+    /// the nearest path that is held is not stood in for by others.
+    fn nearest(&self, session: usize, path: &[String]) -> Option<usize> {
+        let mut holder = None;
+        (0..=path.len()).rev().find_map(|depth| {
+            holder = holder.take().or_else(|| self.holder(&path[..depth]));
+            self.heard(session, &path[..depth], holder.as_ref())
+        })
     }
 
     /// What the session gets when it asks for `path`.
     pub(super) fn consume(&self, session: usize, path: &[String]) -> Option<usize> {
         let member = &self.sessions[&session];
         covers(&member.rights.subscribe, path).then_some(())?;
-        self.served(session, &[&member.at, path].concat())
+        self.nearest(session, &[&member.at, path].concat())
     }
 
     /// What the session is told of below `prefix`, and from there: each path, and the number of what is served there.
@@ -116,8 +134,7 @@ impl Model {
         };
         let mut told = BTreeMap::new();
         for top in tops {
-            // A publication above claims all that lies below it, so the nearest one shows at the top.
-            let above = (0..=top.len()).rev().find_map(|depth| self.served(session, &top[..depth]));
+            let above = self.nearest(session, &top);
             let below: BTreeSet<_> = self.published.iter().map(|published| &published.path).collect();
             let below = below.into_iter().filter(|path| path.len() > top.len() && path.starts_with(&top));
             let seen = below.filter_map(|path| Some((path.clone(), self.served(session, path)?)));

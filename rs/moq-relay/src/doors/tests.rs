@@ -285,7 +285,7 @@ impl World {
 
     fn publish(&mut self, session: usize, at: &[String]) -> Result<(), TestCaseError> {
         let number = self.number();
-        let broadcast = broadcast::Producer::new(self.budget.account());
+        let broadcast = broadcast::Producer::for_prefix(self.budget.account());
         // Routes that differ in nothing but their publisher: the newest is the best.
         let hop = HopId::try_from(number as u64).unwrap();
         let route = Route { hops: HopChain::try_from_iter([hop]).unwrap(), cost: Cost::LIVE, local: false };

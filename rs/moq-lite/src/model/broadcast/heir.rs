@@ -85,12 +85,16 @@ impl fmt::Debug for Heir {
 
 impl Consumer {
     /// Hands a track of the same content over to this broadcast's publisher, who feeds it from then on. Whoever looks for a
-    /// track of its name finds it, unless there is one.
+    /// track of its name, as far below the path as this one is, finds it, unless there is one.
     ///
     /// # Errors
-    /// Gives the track back when nobody here takes tracks over, the broadcast has ended, or [`TRACKS_MAX`] wait already.
+    /// Gives the track back when nobody here takes tracks over, or none so far down, when the broadcast has ended, or
+    /// [`TRACKS_MAX`] wait already.
     pub fn hand_over(&self, track: track::Producer) -> Result<(), track::Producer> {
         let (consumer, ended) = (track.consume(), self.ended().is_some());
+        if !track.below().is_root() && !self.serves_below() {
+            return Err(track);
+        }
         {
             let mut inheritance = self.shared.inheritance.lock();
             if ended || inheritance.heirs == 0 || inheritance.tracks.len() >= TRACKS_MAX {
@@ -104,18 +108,18 @@ impl Consumer {
 }
 
 impl Shared {
-    /// Lets a track be found by its name, if there is room and none that has not failed.
+    /// Lets a track be found, if there is room and none that has not failed.
     fn file(&self, track: track::Consumer) {
         let mut state = self.state.lock();
-        let found = state.tracks.get(track.name());
+        let found = state.tracks.get(track.key());
         if state.closed.is_some() || found.is_some_and(|track| !is_failed(track)) {
             return;
         }
-        let question = state.questions.close(track.name());
+        let question = state.questions.close(track.key());
         if question.is_none() && state.check_room().is_err() {
             return;
         }
-        state.tracks.insert(track.name().into(), track.clone());
+        state.tracks.insert(track.key().clone(), track.clone());
         drop(state);
         if let Some(question) = question {
             question.answer(Ok(track));

@@ -1,13 +1,12 @@
-//! Looking for a track by name, and waiting for it together with all who look for the same.
+//! Looking for a track, and waiting for it together with all who look for the same.
 
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
-use moq_proto::{CloseCode, close};
+use moq_proto::{CloseCode, Path, close};
 
 use super::{REQUESTS_MAX, Shared, State, check_name, is_failed};
 use crate::model::{
@@ -33,16 +32,16 @@ enum Inner {
 }
 
 impl Asked for State {
-    type Key = Arc<str>;
+    type Key = track::Key;
     type Answer = track::Consumer;
 
-    fn questions(&mut self) -> &mut Questions<Arc<str>, track::Consumer> {
+    fn questions(&mut self) -> &mut Questions<track::Key, track::Consumer> {
         &mut self.questions
     }
 }
 
 impl Lookup {
-    pub(super) fn new(shared: &Shared, name: &str) -> Self {
+    pub(super) fn new(shared: &Shared, below: &Path, name: &str) -> Self {
         let mut state = shared.state.lock();
         if let Some(code) = state.closed {
             return Self(Inner::Known(Err(code)));
@@ -50,16 +49,17 @@ impl Lookup {
         if check_name(name).is_err() {
             return Self(Inner::Known(Err(close::stream::NOT_FOUND)));
         }
+        let key = track::Key::new(below.clone(), name);
         // A track that failed is asked for anew.
-        if let Some(track) = state.tracks.get(name).filter(|track| !is_failed(track)) {
+        if let Some(track) = state.tracks.get(&key).filter(|track| !is_failed(track)) {
             return Self(Inner::Known(Ok(track.clone())));
         }
-        let question = match state.questions.get(name) {
+        let question = match state.questions.get(&key) {
             Some(question) => question,
             None if state.questions.len() >= REQUESTS_MAX || state.check_room().is_err() => {
                 return Self(Inner::Known(Err(close::stream::NO_CAPACITY)));
             }
-            None => state.questions.ask(name.into()),
+            None => state.questions.ask(key),
         };
         Self(Inner::Waiting(Waiting::new(shared.state.clone(), question)))
     }

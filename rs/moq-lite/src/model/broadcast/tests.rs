@@ -247,3 +247,95 @@ fn so_many_tracks_wait_to_be_taken_over_and_no_more() {
     assert!(viewer.hand_over(orphan("video")).is_err());
     drop(publisher);
 }
+
+// ---- further down ----
+
+fn path(text: &str) -> Path {
+    text.parse().unwrap()
+}
+
+fn prefix() -> (Producer, Consumer) {
+    let producer = Producer::for_prefix(Budget::new(1 << 30).account());
+    let consumer = producer.consume();
+    (producer, consumer)
+}
+
+#[tokio::test]
+async fn a_track_further_down_is_asked_for_with_how_far_that_is() {
+    let (publisher, viewer) = prefix();
+    let here = publisher.create_track("video", track::Info::default()).unwrap();
+    let [alice, cam] = ["alice", "alice/cam"].map(|at| viewer.below(&path(at)).unwrap());
+    let (lookup, joined) = (cam.track("video"), alice.below(&path("cam")).unwrap().track("video"));
+    let other = alice.track("video");
+    let request = publisher.requested().await.unwrap();
+    assert_eq!((request.below(), request.name()), (&path("alice/cam"), "video"));
+    let track = request.accept(track::Info::default(), Instant::now());
+    assert_eq!(track.below(), &path("alice/cam"));
+    for found in [lookup.await, joined.await, cam.track("video").await] {
+        assert_eq!(found.unwrap().id(), track.consume().id());
+    }
+    publisher.requested().await.unwrap().reject(CloseCode::new(70));
+    assert_eq!(code_of(other), Some(CloseCode::new(70)));
+    assert_eq!(viewer.track("video").await.unwrap().id(), here.consume().id(), "neither stands for the other");
+}
+
+#[test]
+fn a_broadcast_of_one_path_has_nothing_below() {
+    let (_publisher, viewer) = broadcast();
+    assert!(viewer.below(&path("alice")).is_none());
+    assert_eq!(viewer.below(&Path::root()).map(|same| same.id()), Some(viewer.id()));
+}
+
+#[test]
+fn limits_are_shared_with_what_lies_below() {
+    let (publisher, viewer) = prefix();
+    let below = |at: usize| viewer.below(&path(&at.to_string())).unwrap();
+    let mut lookups: Vec<_> = (0..REQUESTS_MAX).map(|at| below(at).track("video")).collect();
+    assert_eq!(code_of(viewer.track("video")), Some(close::stream::NO_CAPACITY));
+    assert_eq!(code_of(below(REQUESTS_MAX).track("video")), Some(close::stream::NO_CAPACITY));
+    lookups.pop();
+    assert!(below(REQUESTS_MAX).track("video").now_or_never().is_none(), "a request withdrawn makes room");
+    drop(lookups);
+
+    let mut tracks = Vec::new();
+    for at in 0..TRACKS_MAX {
+        let _lookup = below(at).track("video");
+        tracks.push(requested(&publisher).unwrap().accept(track::Info::default(), Instant::now()));
+    }
+    let refused = publisher.create_track("video", track::Info::default()).unwrap_err();
+    assert_eq!(refused, CreateError::TooMany { max: TRACKS_MAX });
+    assert_eq!(code_of(below(TRACKS_MAX).track("video")), Some(close::stream::NO_CAPACITY));
+}
+
+#[tokio::test]
+async fn tracks_further_down_are_forgotten_in_time_too() {
+    let (publisher, viewer) = prefix();
+    let below = viewer.below(&path("alice")).unwrap();
+    let lookup = below.track("video");
+    let track = publisher.requested().await.unwrap().accept(track::Info::default(), Instant::now());
+    drop(lookup);
+    let now = Instant::now();
+    publisher.tend(now);
+    publisher.tend(now + Duration::from_secs(3600));
+    assert!(track.unused().now_or_never().is_some());
+    assert!(below.track("video").now_or_never().is_none(), "asked for anew");
+}
+
+#[tokio::test]
+async fn a_track_further_down_is_handed_over_to_who_serves_it_and_is_found_there() {
+    let (publisher, viewer) = prefix();
+    let lookup = viewer.below(&path("alice")).unwrap().track("video");
+    let track = publisher.requested().await.unwrap().accept(track::Info::default(), Instant::now());
+    let id = lookup.await.unwrap().id();
+
+    let (exact, elsewhere) = broadcast();
+    let _heir = exact.heir();
+    let track = elsewhere.hand_over(track).unwrap_err();
+    let (twin, there) = prefix();
+    let heir = twin.heir();
+    there.hand_over(track).unwrap();
+    let taken = heir.next().await;
+    assert_eq!(taken.below(), &path("alice"));
+    assert_eq!(there.below(&path("alice")).unwrap().track("video").await.unwrap().id(), id);
+    assert!(there.track("video").now_or_never().is_none());
+}

@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 use super::{
     Horizon, Shared,
     changes::{Entry, Reader},
-    holder::best,
+    holder::{Climb, holder, seen},
     places::{Place, Places, Told},
     scope::{Reserved, Window},
 };
@@ -67,8 +67,7 @@ impl View {
     fn snapshot(&self, places: &Places) -> VecDeque<News> {
         let mut news = VecDeque::new();
         for Window { top } in &self.windows {
-            let at_top = upward(top).find_map(|path| self.now(places.tree.get(path)));
-            news.extend(self.difference(top, None, at_top));
+            news.extend(self.difference(top, None, self.now_nearest(places, top)));
             places.tree.below(top.as_str(), |place| news.extend(self.difference(&place.path, None, self.now(Some(place)))));
         }
         news
@@ -95,9 +94,10 @@ impl View {
                 let is_top = top.has_prefix(path);
                 let seat = if is_top { top } else { path };
                 if looked.insert(seat) {
-                    let reach = if is_top { usize::MAX } else { 1 };
-                    let held = upward(seat).take(reach).find_map(|path| self.held(places.tree.get(path), gone.get(path), read));
-                    let now = upward(seat).take(reach).find_map(|path| self.now(places.tree.get(path)));
+                    let (held, now) = match is_top {
+                        true => (self.held_nearest(places, &gone, seat, read), self.now_nearest(places, seat)),
+                        false => (self.held(places, &gone, seat, read), self.now(places.tree.get(seat.as_str()))),
+                    };
                     news.extend(self.difference(seat, held, now));
                 }
             }
@@ -126,12 +126,28 @@ impl View {
         place?.visible(&self.horizon).next().map(|source| &source.told)
     }
 
+    /// The best there is at the top of a window or, where there is none, above it.
+    fn now_nearest<'a>(&self, places: &'a Places, top: &Path) -> Option<&'a Arc<Told>> {
+        places.nearest(top, &self.horizon, |_| true).map(|(_, source)| &source.told)
+    }
+
     /// The best there was at a path after the change `read`: what this reader was told.
-    fn held<'a>(&self, place: Option<&'a Place>, over: Option<&Over<'a>>, read: u64) -> Option<&'a Arc<Told>> {
-        let still = place.into_iter().flat_map(Place::sources).map(|source| &source.told).filter(|told| told.since <= read);
-        // Who held the path then follows from all that was there.
-        let told: Over<'a> = still.chain(over.into_iter().flatten().copied()).collect();
-        best(&told, &self.horizon)
+    fn held<'a>(&self, places: &'a Places, gone: &Gone<'a>, path: &Path, read: u64) -> Option<&'a Arc<Told>> {
+        seen(&there_was(places, gone, path.as_str(), read), &self.horizon).min_by_key(|told| told.rank)
+    }
+
+    /// As [`now_nearest`](Self::now_nearest), after the change `read`.
+    fn held_nearest<'a>(&self, places: &'a Places, gone: &Gone<'a>, top: &Path, read: u64) -> Option<&'a Arc<Told>> {
+        let mut climb = Climb::default();
+        for path in upward(top) {
+            let told = there_was(places, gone, path, read);
+            climb.pass(holder(told.iter().copied()));
+            let mut heard = seen(&told, &self.horizon).filter(|told| climb.hears(told)).peekable();
+            if heard.peek().is_some() {
+                return heard.filter(|told| told.serves_below || path == top.as_str()).min_by_key(|told| told.rank);
+            }
+        }
+        None
     }
 
     /// What to tell about `seat`, from what was told to what there is.
@@ -170,6 +186,12 @@ impl View {
             News::End(seat) => Change::End { path: below(seat) },
         }
     }
+}
+
+/// All there was at a path after the change `read`; who held it follows from that.
+fn there_was<'a>(places: &'a Places, gone: &Gone<'a>, path: &str, read: u64) -> Over<'a> {
+    let still = places.tree.get(path).into_iter().flat_map(Place::sources).map(|source| &source.told);
+    still.filter(|told| told.since <= read).chain(gone.get(path).into_iter().flatten().copied()).collect()
 }
 
 /// `path`, what covers it, and so on up to the root.

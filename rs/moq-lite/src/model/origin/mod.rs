@@ -393,26 +393,38 @@ impl Consumer {
         Announced::new(self.shared.clone(), View { base, windows, horizon, hidden, reserved })
     }
 
-    /// The broadcast announced at `path` below the root, over the best route that still leads anywhere. One announced above
-    /// `path` is another broadcast. `None`: there is none, or none for this peer.
+    /// What serves `path` below the root, over the best route that still leads anywhere: the broadcast announced there or,
+    /// where none is, at the nearest path above, [as seen](broadcast::Consumer::below) from `path`. `None`: there is none, or
+    /// none for this peer, or the nearest [serves](broadcast::Producer::for_prefix) nothing below its own path.
     pub fn consume(&self, path: &Path) -> Option<broadcast::Consumer> {
+        let (path, horizon) = (self.scope.resolve(path)?, self.horizon());
+        let (source, below) = {
+            let places = self.shared.read();
+            let (at, source) = places.nearest(&path, &horizon, Source::is_alive)?;
+            (source.clone(), path.strip_prefix(at)?)
+        };
+        // Outside the lock, since it may wake the publisher.
+        source.broadcast.below(&below)
+    }
+
+    /// The broadcast announced at exactly this path.
+    fn announced_at(&self, path: &Path) -> Option<broadcast::Consumer> {
         let (path, horizon) = (self.scope.resolve(path)?, self.horizon());
         let source = {
             let places = self.shared.read();
             places.tree.get(path.as_str())?.visible(&horizon).find(|source| source.is_alive())?.clone()
         };
-        // Outside the lock, since it may wake the publisher.
         Some(source.broadcast.clone())
     }
 
-    /// Waits until there is a broadcast at `path`, and returns it. Where nothing is allowed, that is forever.
+    /// Waits until a broadcast is announced at exactly this path, and returns it. Where nothing is allowed, that is forever.
     ///
     /// # Cancel safety
     /// Dropping the call loses nothing.
     pub async fn consume_wait(&self, path: &Path) -> broadcast::Consumer {
         let ear = Ear::new(self.shared.clone(), self.scope.resolve(path).into_iter().collect());
         loop {
-            if let Some(broadcast) = self.consume(path) {
+            if let Some(broadcast) = self.announced_at(path) {
                 return broadcast;
             }
             ear.changed().await;

@@ -13,7 +13,7 @@ use smallvec::SmallVec;
 use super::{
     Horizon, Principal, SessionId,
     changes::{Changes, Reader},
-    holder::{counts, holder},
+    holder::{Climb, counts, holder},
     tree::Tree,
 };
 use crate::model::{
@@ -37,6 +37,8 @@ pub(super) struct Told {
     pub(super) claimed: u64,
     /// The number of the change that told this.
     pub(super) since: u64,
+    /// Whether what lies below the path is served too.
+    pub(super) serves_below: bool,
 }
 
 impl Told {
@@ -140,6 +142,24 @@ impl Places {
         self.count
     }
 
+    /// The best `usable` source that the peer may see for `path`, and where it is announced: at the nearest path above, if none
+    /// is at `path` itself.
+    ///
+    /// The nearest path with any such source decides. Where there is none that serves what lies below, nothing further up does
+    /// in its stead: what its publisher does not have, others must not say they have, and relays would ask each other in a ring.
+    pub(super) fn nearest(&self, path: &Path, to: &Horizon, usable: impl Fn(&Source) -> bool) -> Option<(&Path, &Arc<Source>)> {
+        let mut climb = Climb::default();
+        for place in self.tree.on_the_way(path.as_str()).rev() {
+            climb.pass(place.holder());
+            let mut heard = place.visible(to).filter(|source| climb.hears(&source.told) && usable(source)).peekable();
+            if heard.peek().is_some() {
+                let serving = heard.find(|source| source.told.serves_below || place.path == *path);
+                return serving.map(|source| (&place.path, source));
+            }
+        }
+        None
+    }
+
     /// Adds an announcement. Returns whom to wake once the lock is free.
     pub(super) fn add(
         &mut self,
@@ -151,7 +171,8 @@ impl Places {
         let (announced, session, principal) = (self.changes.next(), from.session, from.principal.clone());
         let claimed = self.tree.get(path.as_str()).and_then(|place| place.claimed(principal.as_ref()?)).unwrap_or(announced);
         let rank = Rank::new(path, &route, announced);
-        let told = Told { rank, route, session, principal, announced, claimed, since: announced };
+        let serves_below = broadcast.serves_below();
+        let told = Told { rank, route, session, principal, announced, claimed, since: announced, serves_below };
         let source = self.put(path, told, broadcast);
         (source, self.number(path, None))
     }
@@ -164,9 +185,9 @@ impl Places {
         route: Route,
         broadcast: broadcast::Consumer,
     ) -> (Arc<Source>, Vec<Waker>) {
-        let Told { session, announced, claimed, .. } = *old.told;
+        let Told { session, announced, claimed, serves_below, .. } = *old.told;
         let (rank, principal) = (Rank::new(path, &route, announced), old.told.principal.clone());
-        let told = Told { rank, route, session, principal, announced, claimed, since: self.changes.next() };
+        let told = Told { rank, route, session, principal, announced, claimed, since: self.changes.next(), serves_below };
         let source = self.put(path, told, broadcast);
         self.pull(path, old);
         (source, self.number(path, Some(old.told.clone())))

@@ -1,3 +1,4 @@
+mod claims;
 mod failover;
 mod feed;
 mod rights;
@@ -48,9 +49,10 @@ fn broadcast() -> broadcast::Producer {
     broadcast::Producer::new(Budget::new(1 << 20).account())
 }
 
-/// One that never ends.
+/// One that never ends, for everything below its path as well.
 fn any_broadcast() -> broadcast::Consumer {
-    static FOREVER: LazyLock<broadcast::Producer> = LazyLock::new(broadcast);
+    static FOREVER: LazyLock<broadcast::Producer> =
+        LazyLock::new(|| broadcast::Producer::for_prefix(Budget::new(1 << 20).account()));
     FOREVER.consume()
 }
 

@@ -85,7 +85,7 @@ impl<T> Tree<T> {
     }
 
     /// What lies on the way from the root to `path`, both included, outermost first.
-    pub(super) fn on_the_way(&self, path: &str) -> impl Iterator<Item = &T> {
+    pub(super) fn on_the_way(&self, path: &str) -> impl DoubleEndedIterator<Item = &T> {
         let mut found: Vec<&T> = self.top.value.iter().collect();
         let mut node = &self.top;
         for segment in segments(path) {

@@ -8,7 +8,7 @@ use std::{
 
 use moq_proto::CloseCode;
 
-use super::{Aside, Edge, Fetch, Id, Info, Shared, Subscription, readers};
+use super::{Aside, Edge, Fetch, Id, Info, Key, Shared, Subscription, readers};
 use crate::model::{
     bell::{Bell, Ringer, Token},
     demand::Ask,
@@ -27,7 +27,11 @@ impl Consumer {
     }
 
     pub fn name(&self) -> &str {
-        &self.shared.name
+        &self.shared.key.name
+    }
+
+    pub(crate) fn key(&self) -> &Key {
+        &self.shared.key
     }
 
     pub fn info(&self) -> &Info {

@@ -147,7 +147,7 @@ impl Drop for Fetcher {
 
 impl fmt::Debug for Fetcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fetcher").field("track", &self.shared.name).finish_non_exhaustive()
+        f.debug_struct("Fetcher").field("track", &self.shared.key).finish_non_exhaustive()
     }
 }
 

@@ -1,10 +1,10 @@
 //! A track that somebody asked for and that its broadcast does not have yet.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{fmt, time::Instant};
 
-use moq_proto::{CloseCode, close};
+use moq_proto::{CloseCode, Path, close};
 
-use super::{Consumer, Info, Producer};
+use super::{Consumer, Info, Key, Producer};
 use crate::model::cache::Account;
 
 /// Where the answer goes.
@@ -12,28 +12,30 @@ type Answer = Box<dyn FnOnce(Result<Consumer, CloseCode>) + Send>;
 
 /// Asks for a track. Dropping it unanswered rejects it with NOT_FOUND.
 pub struct Request {
-    name: Arc<str>,
+    key: Key,
     account: Account,
     answer: Option<Answer>,
 }
 
 impl Request {
-    pub(crate) fn new(
-        name: Arc<str>,
-        account: Account,
-        answer: impl FnOnce(Result<Consumer, CloseCode>) + Send + 'static,
-    ) -> Self {
-        Self { name, account, answer: Some(Box::new(answer)) }
+    pub(crate) fn new(key: Key, account: Account, answer: impl FnOnce(Result<Consumer, CloseCode>) + Send + 'static) -> Self {
+        Self { key, account, answer: Some(Box::new(answer)) }
     }
 
     /// The name of the track asked for.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.key.name
+    }
+
+    /// How far below its own path the broadcast is asked for it. The root: not at all, as it always is where the broadcast
+    /// was not made [for what lies below](crate::model::broadcast::Producer::for_prefix).
+    pub fn below(&self) -> &Path {
+        &self.key.below
     }
 
     /// Makes the track, for everybody who asked. Its clock starts at `now`.
     pub fn accept(mut self, info: Info, now: Instant) -> Producer {
-        let producer = Producer::new(self.name.clone(), info, &self.account);
+        let producer = Producer::found_by(self.key.clone(), info, &self.account);
         producer.tell(now);
         if let Some(answer) = self.answer.take() {
             answer(Ok(producer.consume()));
@@ -59,6 +61,6 @@ impl Drop for Request {
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Request").field("name", &self.key).finish_non_exhaustive()
     }
 }

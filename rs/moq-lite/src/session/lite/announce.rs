@@ -422,7 +422,8 @@ impl<C: Connection> Listener<C> {
     fn publish(&self, suffix: &Path, route: Route) -> Result<Published, PublishError> {
         let Some(inbound) = &self.shared.inbound else { return Err(PublishError::NotAllowed) };
         let path = self.prefix.join(suffix).map_err(|_| PublishError::NotAllowed)?;
-        let broadcast = broadcast::Producer::new(self.shared.budget.account());
+        // Whoever announces a path claims what lies below it.
+        let broadcast = broadcast::Producer::for_prefix(self.shared.budget.account());
         // A name made up for this connection leads nowhere else.
         let publisher = route.publisher().filter(|publisher| *publisher != self.stamp);
         let source = Source::new(path.clone(), publisher);

@@ -208,7 +208,7 @@ fn ask_of(options: &SubscribeOptions) -> demand::Ask {
 
 /// Serves one requested track from the peer: asks what it is, and subscribes for as long as somebody wants it.
 pub(in super::super) async fn ask<C: Connection>(shared: Rc<Shared<C>>, source: Rc<Source>, request: track::Request) {
-    match info(&shared, &source, request.name()).await {
+    match info(&shared, source.path(request.below()), request.name()).await {
         Ok(info) => {
             let held = Held::new(&shared, &source, request.accept(info, now()));
             hold(&shared, held, Begin::Anew).await;
@@ -219,7 +219,7 @@ pub(in super::super) async fn ask<C: Connection>(shared: Rc<Shared<C>>, source: 
 
 /// Goes on with a track that another source had.
 pub(in super::super) async fn take_over<C: Connection>(shared: Rc<Shared<C>>, held: Held<C>) {
-    match info(&shared, &held.source, held.track.name()).await {
+    match info(&shared, held.path(), held.track.name()).await {
         Ok(info) if info.timescale == held.track.info().timescale => hold(&shared, held, Begin::Resumed).await,
         // What times mean cannot change in the middle of a track.
         Ok(_) => held.fail(close::stream::MALFORMED_TRACK),
@@ -228,19 +228,24 @@ pub(in super::super) async fn take_over<C: Connection>(shared: Rc<Shared<C>>, he
     }
 }
 
-async fn info<C: Connection>(shared: &Shared<C>, source: &Source, name: &str) -> Result<track::Info, Failure> {
-    let info = tokio::time::timeout(REPLY_TIMEOUT, super::track::ask(shared, &source.path, name)).await;
+async fn info<C: Connection>(shared: &Shared<C>, path: Result<Path, Failure>, name: &str) -> Result<track::Info, Failure> {
+    let path = path?;
+    let info = tokio::time::timeout(REPLY_TIMEOUT, super::track::ask(shared, &path, name)).await;
     info.unwrap_or(Err(Failure::Timeout))
 }
 
 /// Feeds a track until nobody wants it or the peer does not serve it any more.
 async fn hold<C: Connection>(shared: &Rc<Shared<C>>, held: Held<C>, begin: Begin) {
-    let (track, path) = (&held.track, &held.source.path);
+    let track = &held.track;
+    let path = match held.path() {
+        Ok(path) => path,
+        Err(failure) => return held.fail(told(&failure)),
+    };
     let failure = tokio::select! {
         biased;
         () = track.unused() => return held.release(),
-        failure = feed(shared, &held, begin) => failure,
-        () = super::fetch::serve(shared, path, track) => return,
+        failure = feed(shared, &held, &path, begin) => failure,
+        () = super::fetch::serve(shared, &path, track) => return,
         () = tend(track) => return,
     };
     // With the session gone, the track goes the way of all that it held.
@@ -269,7 +274,7 @@ enum Begin {
 }
 
 /// Subscribes for as long as somebody wants the track, until its source fails; returns why it did.
-async fn feed<C: Connection>(shared: &Rc<Shared<C>>, held: &Held<C>, mut begin: Begin) -> Failure {
+async fn feed<C: Connection>(shared: &Rc<Shared<C>>, held: &Held<C>, path: &Path, mut begin: Begin) -> Failure {
     let Held { track, source, .. } = held;
     let mut resets = 0;
     loop {
@@ -279,7 +284,7 @@ async fn feed<C: Connection>(shared: &Rc<Shared<C>>, held: &Held<C>, mut begin: 
             biased;
             // Who knows whose track it is then that was given to us at the second time of asking.
             () = soon_withdrawn(source), if resets > 0 => Err((Failure::Unroutable, 0)),
-            followed = follow(shared, held, demand, begin) => followed,
+            followed = follow(shared, held, path, demand, begin) => followed,
         };
         let (failure, groups) = match followed {
             Ok(Followed::Unwanted) => {
@@ -299,7 +304,7 @@ async fn feed<C: Connection>(shared: &Rc<Shared<C>>, held: &Held<C>, mut begin: 
             return failure;
         }
         // A running subscription that is reset is asked for again: readers notice nothing.
-        debug!(broadcast = %source.path, track = track.name(), %failure, "subscription reset by its publisher, asking again");
+        debug!(broadcast = %path, track = track.name(), %failure, "subscription reset by its publisher, asking again");
         if now().saturating_duration_since(began) >= RETRY_FORGET {
             resets = 0;
         }
@@ -347,19 +352,20 @@ enum Followed {
 async fn follow<C: Connection>(
     shared: &Rc<Shared<C>>,
     held: &Held<C>,
+    path: &Path,
     demand: Demand,
     begin: Begin,
 ) -> Result<Followed, (Failure, u64)> {
     shared.allow_media();
     let registered = shared.subscriptions.register(held);
     count(&shared.stats.counters().upstream_subscribes, 1);
-    let Held { track, source, .. } = held;
-    let followed = converse(shared, held, demand, begin, &registered).await;
+    let track = &held.track;
+    let followed = converse(shared, track, path, demand, begin, &registered).await;
     let groups = registered.groups();
     let followed = followed.map_err(|failure| (failure, groups))?;
     if let Followed::Ended { first, end } = followed {
         settle(track, first, end, demand).await;
-        debug!(broadcast = %source.path, track = track.name(), groups = registered.groups(), "track ended");
+        debug!(broadcast = %path, track = track.name(), groups = registered.groups(), "track ended");
     }
     registered.close();
     Ok(followed)
@@ -367,12 +373,13 @@ async fn follow<C: Connection>(
 
 async fn converse<C: Connection>(
     shared: &Rc<Shared<C>>,
-    held: &Held<C>,
+    track: &track::Producer,
+    path: &Path,
     mut demand: Demand,
     begin: Begin,
     registered: &Registered,
 ) -> Result<Followed, Failure> {
-    let (dialect, track) = (shared.dialect, &held.track);
+    let dialect = shared.dialect;
     let (mut sender, mut receiver) = shared.open_bi().await?;
     // The floor stays what it is at first: raised later, it would take back groups under way.
     let floor = match begin {
@@ -393,7 +400,7 @@ async fn converse<C: Connection>(
         Some(_) => demand.max_age.map(|age| age.max(RESUME_AGE)),
         None => demand.max_age,
     };
-    let (broadcast, asked) = (held.source.path.clone(), options(Demand { max_age, ..demand }));
+    let (broadcast, asked) = (path.clone(), options(Demand { max_age, ..demand }));
     let message = Subscribe { id: registered.id(), broadcast, track: track.name().into(), options: asked };
     let mut wire = Writer::new();
     wire.varint(lite::stream::SUBSCRIBE).bytes(&dialect.subscribe.to_wire(&message));

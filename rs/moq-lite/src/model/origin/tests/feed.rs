@@ -365,25 +365,37 @@ proptest! {
         steps in vec(step(4), 0..120),
     ) {
         let origin = Origin::with_limits(hop(HERE), Limits { changes, ..Limits::default() });
-        let sessions: Vec<Horizon> = (0..=SESSIONS).map(|_| Horizon::new()).collect();
+        // The first is trusted, and each other one has a principal of its own.
+        let principal = |session: usize| (session > 0).then(|| Principal::new(&[session as u8]));
+        let horizon = |session| Horizon { principal: principal(session), ..Horizon::new() };
+        let sessions: Vec<Horizon> = (0..=SESSIONS).map(horizon).collect();
         let producer = |session: usize| origin.producer(Path::root(), vec![Path::root()], sessions[session].clone());
         let producers: Vec<Producer> = (0..SESSIONS).map(producer).collect();
-        let shared = broadcast();
+        // One for its own path, and one for what lies below as well.
+        let exact = broadcast();
+        let shared = [exact.consume(), any_broadcast()];
         let mut publications: Vec<Publication> = Vec::new();
-        let feed = |asked: &Asked| {
+        let view = |asked: &Asked| {
             let horizon = Horizon { hop: hop(asked.hop), ..sessions[asked.session].clone() };
-            origin.consumer(asked.root.clone(), asked.allowed.clone(), horizon).announced(&asked.prefix, asked.hidden)
+            origin.consumer(asked.root.clone(), asked.allowed.clone(), horizon)
         };
+        let feed = |asked: &Asked| view(asked).announced(&asked.prefix, asked.hidden);
         let mut readers: Vec<(Announced, Held)> = asked.iter().map(|asked| (feed(asked), Held::default())).collect();
         let priced = |hops: &[u64], cost: u64| Route { cost: Cost::new(cost, cost), ..route(hops) };
         let check = |reader: &mut (Announced, Held), asked: &Asked| {
             reader.1.apply(told(&mut reader.0));
             assert_eq!(reader.1.routes, Held::of(feed(asked).initial()).routes, "{asked:?}");
+            let is_served = view(asked).consume(&asked.prefix).is_some();
+            assert!(!is_served || reader.1.routes.contains_key(&Path::root()), "{asked:?}: what is served is told");
+            for told in reader.1.routes.keys() {
+                let at = asked.prefix.join(told).unwrap();
+                assert!(view(asked).consume(&at).is_some(), "{asked:?}: what is told at {told:?} is served");
+            }
         };
         for step in steps {
             match step {
                 Step::Publish { session, at, hops, cost } => {
-                    publications.push(producers[session].publish(&at, priced(&hops, cost), shared.consume()).unwrap());
+                    publications.push(producers[session].publish(&at, priced(&hops, cost), shared[hops.len() % 2].clone()).unwrap());
                 }
                 Step::Update { .. } | Step::Withdraw { .. } if publications.is_empty() => {}
                 Step::Update { which, hops, cost } => {
