@@ -40,8 +40,6 @@ pub(crate) enum Over {
 impl Over {
     /// Every one there is, for a relay that is started [`wide`](crate::process::wide).
     pub(crate) const ALL: [Self; 6] = [Self::WebTransport, Self::Quic, Self::WebSocket, Self::Wss, Self::Tcp, Self::Unix];
-    /// Those that every relay takes.
-    pub(crate) const USUAL: [Self; 3] = [Self::WebTransport, Self::Quic, Self::WebSocket];
 
     /// Whether the path comes with SETUP, and a refusal as the end of the session.
     pub(crate) fn is_raw(self) -> bool {
