@@ -167,6 +167,10 @@ async fn walk(seed: u64, count: u64) -> BTreeMap<String, u64> {
         // Most entrances share what is to be expected.
         let mut known = Vec::new();
         for entrance in Entrance::ALL {
+            if entrance == Entrance::Header && target.token.is_none() {
+                // The same request as the one before.
+                continue;
+            }
             let (sent, header) = spelt(&world, entrance, &target);
             let why = || format!("{entrance:?}, target {place} of seed {seed}: {sent:?}, token {header:?}");
             let read = match entrance.handed_over(&sent) {
