@@ -197,7 +197,8 @@ async fn converse(hub: Hub, fanout: fanout::Handle<AnyConnection>, session: Sess
             running.await
         }
     };
-    let lasted = opened.elapsed();
+    let (lasted, stats) = (opened.elapsed(), closer.stats());
+    lease.carried(stats.bytes_sent.unwrap_or_default(), stats.bytes_received.unwrap_or_default());
     match ended {
         Ok(()) => info!(?lasted, "session closed"),
         Err(error) => info!(?lasted, %error, "session closed"),

@@ -33,7 +33,7 @@ use self::{handshake::Legacy, shared::Shared, tasks::Tasks};
 use crate::{
     model::{cache::Budget, origin},
     stats::Stats,
-    transport::{Connection, ConnectionError},
+    transport::{Connection, ConnectionError, ConnectionStats},
 };
 
 /// Longest wait for what every session starts with: the negotiation, and the peer's SETUP where an answer depends on it.
@@ -229,6 +229,11 @@ impl<C: Connection> Closer<C> {
     /// ends it. Peers before moq-lite-04 cannot be asked.
     pub fn go_away(&self, uri: impl Into<String>) {
         self.leave.send_replace(Some(uri.into()));
+    }
+
+    /// What the connection has carried and how well, also after its end.
+    pub fn stats(&self) -> ConnectionStats {
+        self.connection.stats()
     }
 
     /// Closes the session for the peer and for us. The first close wins.

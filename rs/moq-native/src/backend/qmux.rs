@@ -9,12 +9,13 @@
 //! Spec: qmux drafts 00 to 02, and the framing called `webtransport` before them.
 
 mod bytes;
+mod counted;
 mod ending;
 mod negotiate;
 mod stream;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -30,11 +31,14 @@ use tokio_tungstenite::{
 };
 use web_transport_trait::{Session as _, Stats as _};
 
-use self::ending::Ending;
 pub use self::{
     bytes::{BytesError, accept_bytes, connect_bytes},
     negotiate::{NoCommonProtocol, negotiate, offer},
     stream::{RecvStream, SendStream},
+};
+use self::{
+    counted::{Carried, Counted},
+    ending::Ending,
 };
 use super::waiting::Waiting;
 
@@ -59,6 +63,8 @@ const BIDI_STREAMS: u64 = 1088;
 #[derive(Clone, Debug)]
 pub struct Connection {
     owner: Arc<Owner>,
+    /// What its socket has carried, where that is counted.
+    carried: Option<Arc<Carried>>,
     opened_uni: Waiting<Result<qmux::SendStream, qmux::Error>>,
     opened_bi: Waiting<Result<(qmux::SendStream, qmux::RecvStream), qmux::Error>>,
     accepted_uni: Waiting<Result<qmux::RecvStream, qmux::Error>>,
@@ -94,7 +100,8 @@ pub async fn accept_upgraded<I>(io: I, subprotocol: Option<&str>) -> Connection
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    accept(WebSocketStream::from_raw_socket(io, Role::Server, Some(websocket_config())).await, subprotocol)
+    let (io, carried) = Counted::new(io);
+    accept(WebSocketStream::from_raw_socket(io, Role::Server, Some(websocket_config())).await, subprotocol).counting(carried)
 }
 
 /// Speaks to a server over a WebSocket whose upgrade is done. `subprotocol` is what the server chose.
@@ -135,6 +142,7 @@ impl Connection {
     pub(crate) fn new(session: qmux::Session) -> Self {
         Self {
             owner: Arc::new(Owner(Arc::new(Ending::new(session)))),
+            carried: None,
             opened_uni: Waiting::default(),
             opened_bi: Waiting::default(),
             accepted_uni: Waiting::default(),
@@ -142,6 +150,10 @@ impl Connection {
             datagrams: Waiting::default(),
             ended: Waiting::default(),
         }
+    }
+
+    fn counting(self, carried: Arc<Carried>) -> Self {
+        Self { carried: Some(carried), ..self }
     }
 
     fn session(&self) -> &qmux::Session {
@@ -227,8 +239,9 @@ impl transport::Connection for Connection {
         let mut known = ConnectionStats::default();
         known.rtt = stats.rtt();
         known.send_bitrate = stats.estimated_send_rate();
-        known.bytes_sent = stats.bytes_sent();
-        known.bytes_received = stats.bytes_received();
+        let carried = self.carried.as_deref();
+        known.bytes_sent = carried.map(|carried| carried.sent.load(Relaxed)).or(stats.bytes_sent());
+        known.bytes_received = carried.map(|carried| carried.received.load(Relaxed)).or(stats.bytes_received());
         known.packets_lost = stats.packets_lost();
         known
     }

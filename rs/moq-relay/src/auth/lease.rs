@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use super::{
     certificate,
     refused::Ended,
-    remote::{Given, Inquiry, NotGiven, Remote},
+    remote::{Bytes, Given, Inquiry, NotGiven, Remote},
 };
 
 /// Pause before a server that did not answer for a session is asked again.
@@ -84,6 +84,7 @@ struct Told {
     inquiry: Arc<Inquiry>,
     since: Instant,
     reason: &'static str,
+    bytes: Bytes,
 }
 
 impl Leases {
@@ -129,7 +130,7 @@ impl Leases {
         let due = again.map(|again| now + early(again));
         let standing = Standing { inquiry: inquiry.clone(), grant, verified, again, due, unanswered: None };
         let (id, ended) = self.table().insert(Right::Given(standing.into()));
-        let told = Some(Told { remote, inquiry, since: now, reason: "closed" });
+        let told = Some(Told { remote, inquiry, since: now, reason: "closed", bytes: Bytes::default() });
         Lease { held: Some(Held { leases: self.clone(), id, ended, told }), certificate: None }
     }
 
@@ -270,6 +271,14 @@ impl Lease {
         Self { held: None, certificate: Some(held) }
     }
 
+    /// Counts what was carried under it, in bytes: sent to the peer, and received. Whoever decides over sessions may want to know.
+    pub(crate) fn carried(&mut self, sent: u64, received: u64) {
+        if let Some(told) = self.held.as_mut().and_then(|held| held.told.as_mut()) {
+            told.bytes.sent += sent;
+            told.bytes.received += received;
+        }
+    }
+
     /// Returns once it has ended, with the reason. Whatever goes on for long, be it a session or the body of an answer, races this
     /// against its work, and keeps the lease until it is done.
     ///
@@ -296,8 +305,8 @@ impl Lease {
 impl Drop for Held {
     fn drop(&mut self) {
         self.leases.table().entries.remove(&self.id);
-        if let Some(Told { remote, inquiry, since, reason }) = &self.told {
-            remote.end(inquiry, reason, since.elapsed());
+        if let Some(Told { remote, inquiry, since, reason, bytes }) = &self.told {
+            remote.end(inquiry, reason, since.elapsed(), *bytes);
         }
     }
 }

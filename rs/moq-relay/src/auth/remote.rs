@@ -68,7 +68,16 @@ pub(super) enum Occasion {
     End {
         reason: &'static str,
         lasted: Duration,
+        bytes: Bytes,
     },
+}
+
+/// What somebody who was let in has had of the relay and given it, as far as it is counted: all that its connection carried, or
+/// the body of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub(super) struct Bytes {
+    pub(super) sent: u64,
+    pub(super) received: u64,
 }
 
 /// What the server gives.
@@ -219,11 +228,11 @@ impl Remote {
     }
 
     /// Tells the server that a session is over, if it wants to know and there is room.
-    pub(super) fn end(&self, inquiry: &Inquiry, reason: &'static str, lasted: Duration) {
+    pub(super) fn end(&self, inquiry: &Inquiry, reason: &'static str, lasted: Duration, bytes: Bytes) {
         if self.config.contract != Contract::Post {
             return;
         }
-        let question = Question::Post(post::question(inquiry, &Occasion::End { reason, lasted }, &self.node));
+        let question = Question::Post(post::question(inquiry, &Occasion::End { reason, lasted, bytes }, &self.node));
         if self.queue.try_send(Errand { question, answer: None }).is_err() {
             self.untold.fetch_add(1, Relaxed);
         }

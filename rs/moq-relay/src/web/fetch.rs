@@ -83,12 +83,15 @@ async fn answer(site: &Site, uri: &Uri, headers: &HeaderMap, peer: &Peer) -> Res
     let body = match query.extent {
         Extent::Whole => Body::from_stream(stream::try_unfold((found, lease), |(mut found, mut lease)| async move {
             let chunk = unless_over(&mut lease, found.group.next_chunk()).await.ok_or(BrokenOff::RightsEnded)??;
+            lease.carried(chunk.as_ref().map_or(0, |chunk| chunk.len() as u64), 0);
             Ok::<_, BrokenOff>(chunk.map(|chunk| (chunk, (found, lease))))
         })),
         Extent::Frame(index) => {
             let frame = timeout_at(patience + ANSWER_TIME, nth(&mut found.group, index));
             let frame = unless_over(&mut lease, frame).await.ok_or(Refusal::RightsEnded)?;
-            frame.map_err(|_| Refusal::Late)??.into()
+            let frame = frame.map_err(|_| Refusal::Late)??;
+            lease.carried(frame.len() as u64, 0);
+            frame.into()
         }
     };
     let mut response = body.into_response();

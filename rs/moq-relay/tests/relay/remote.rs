@@ -77,6 +77,9 @@ fn the_server_is_told_of_everybody_and_decides() {
             let told = server.is_asked("the end", |asked| asked.member("event") == "end" && asked.member("id") == id).await;
             assert_eq!(told.member("reason"), "closed");
             assert!(told.member("duration").as_f64().unwrap() >= 0.0);
+            for way in ["sent", "received"] {
+                assert!(told.member("bytes")[way].as_u64().unwrap() > 0, "{over:?}: {way}");
+            }
 
             match Peer::try_join(&relay, over, &[Version::Lite05], "/demo?jwt=guess").await {
                 Err(ConnectError::Refused(status)) => assert_eq!(status.as_u16(), 401),

@@ -2,11 +2,17 @@
 //!
 //! Spec: qmux-01, "Application Protocols".
 
+use std::sync::Arc;
+
 use qmux::{Config, Error, Protocol, Session, SharedSocketStats, Version, transport::Stream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use web_transport_trait::Session as _;
 
-use super::{Connection, session_config};
+use super::{
+    Connection,
+    counted::{Carried, Counted},
+    session_config,
+};
 
 /// Why a socket carries no session.
 #[derive(Debug, thiserror::Error)]
@@ -24,10 +30,10 @@ pub enum BytesError {
 /// When the peer does not begin as it must, within ten seconds, or nothing is in common.
 pub async fn accept_bytes<I>(io: I, protocols: &[String], stats: Option<SharedSocketStats>) -> Result<Connection, BytesError>
 where
-    I: AsyncRead + AsyncWrite + Send + 'static,
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let config = config(protocols);
-    settled(Session::accept(stream(io, &config, stats), config).await?)
+    let (config, (io, carried)) = (config(protocols), Counted::new(io));
+    settled(Session::accept(stream(io, &config, stats), config).await?, carried)
 }
 
 /// Speaks to the server at the other end of `io`.
@@ -36,10 +42,10 @@ where
 /// As [`accept_bytes`].
 pub async fn connect_bytes<I>(io: I, protocols: &[String], stats: Option<SharedSocketStats>) -> Result<Connection, BytesError>
 where
-    I: AsyncRead + AsyncWrite + Send + 'static,
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let config = config(protocols);
-    settled(Session::connect(stream(io, &config, stats), config).await?)
+    let (config, (io, carried)) = (config(protocols), Counted::new(io));
+    settled(Session::connect(stream(io, &config, stats), config).await?, carried)
 }
 
 fn config(protocols: &[String]) -> Config {
@@ -59,9 +65,9 @@ where
     }
 }
 
-fn settled(session: Session) -> Result<Connection, BytesError> {
+fn settled(session: Session, carried: Arc<Carried>) -> Result<Connection, BytesError> {
     match session.protocol() {
-        Some(_) => Ok(Connection::new(session)),
+        Some(_) => Ok(Connection::new(session).counting(carried)),
         None => Err(BytesError::NoCommonProtocol),
     }
 }

@@ -10,7 +10,7 @@ use moq_proto::canonical;
 use moq_token::Grant;
 use serde::{Deserialize, Serialize};
 
-use super::{Given, Inquiry, NotGiven, Occasion, prefixes};
+use super::{Bytes, Given, Inquiry, NotGiven, Occasion, prefixes};
 use crate::{
     auth::{Wish, http::Answer},
     secret::Secret,
@@ -42,6 +42,7 @@ struct End {
     reason: &'static str,
     /// In seconds.
     duration: f64,
+    bytes: Bytes,
 }
 
 #[derive(Serialize)]
@@ -77,7 +78,7 @@ pub(super) fn question(inquiry: &Inquiry, occasion: &Occasion, node: &str) -> Ve
     let (event, end) = match occasion {
         Occasion::Connect => ("connect", None),
         Occasion::Revalidate => ("revalidate", None),
-        Occasion::End { reason, lasted } => ("end", Some(End { reason, duration: lasted.as_secs_f64() })),
+        Occasion::End { reason, lasted, bytes } => ("end", Some(End { reason, duration: lasted.as_secs_f64(), bytes: *bytes })),
     };
     let token = inquiry.header.as_ref().map(|token| Token { kind: 0, value: URL_SAFE_NO_PAD.encode(token.expose()) });
     let question = Question {
