@@ -61,6 +61,8 @@ pub(super) struct Selection {
     served: Served,
     /// Groups wanted whose stream is not open yet, in order of arrival.
     waiting: VecDeque<group::Consumer>,
+    /// Groups let go of for want of a place, since they were last told.
+    crowded_out: u64,
     /// No stream could be opened when last tried.
     starved: bool,
     /// A group was sent.
@@ -70,8 +72,9 @@ pub(super) struct Selection {
 impl Selection {
     pub(super) fn new(track: track::Consumer, wish: Wish) -> Self {
         let (seen, served) = (track.arrived(), Served::default());
-        let waiting = VecDeque::new();
-        let mut selection = Self { track, wish, seen, floor: None, newest: 0, served, waiting, starved: false, begun: false };
+        let (waiting, crowded_out) = (VecDeque::new(), 0);
+        let mut selection =
+            Self { track, wish, seen, floor: None, newest: 0, served, waiting, crowded_out, starved: false, begun: false };
         selection.look_back();
         selection
     }
@@ -156,6 +159,7 @@ impl Selection {
         }
         if self.waiting.len() == WAITING_MAX {
             self.waiting.pop_front();
+            self.crowded_out += 1;
         }
         self.waiting.push_back(group);
         true
@@ -172,14 +176,15 @@ impl Selection {
         self.wish.max_age.is_some() && expiry::is_expired(&self.track.edge(), sequence, self.wish.max_age)
     }
 
-    /// Lets go of what waits and is no longer worth sending; returns how many those are.
+    /// Lets go of what waits and is no longer worth sending; returns how many those are, and were since the last time.
     pub(super) fn drop_stale(&mut self) -> u64 {
+        let crowded_out = std::mem::take(&mut self.crowded_out);
         if self.wish.max_age.is_none() || self.waiting.is_empty() {
-            return 0;
+            return crowded_out;
         }
         let (edge, max_age, before) = (self.track.edge(), self.wish.max_age, self.waiting.len());
         self.waiting.retain(|group| !expiry::is_expired(&edge, group.sequence(), max_age));
-        (before - self.waiting.len()) as u64
+        crowded_out + (before - self.waiting.len()) as u64
     }
 
     /// The lowest group there will be if `sequence` is the first that is sent.
@@ -257,4 +262,32 @@ pub(super) enum Opening {
     NoStream,
     /// As many groups are open as may be at a time.
     Full,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::cache::Budget;
+
+    #[test]
+    fn of_more_groups_than_can_wait_the_oldest_are_let_go_of_and_counted() {
+        let track = track::Producer::new("video", track::Info::default(), &Budget::new(1 << 30).account());
+        let wish = Wish { priority: 0, max_age: None, start: Start::Floor(0), end: None, frame_start: 0, frame_end: None };
+        let mut selection = Selection::new(track.consume(), wish);
+        let starve = |_: &group::Consumer, _: &Wish| Ok::<_, ()>(Opening::NoStream);
+        for _ in 0..WAITING_MAX + 3 {
+            track.append_group().write_all(["frame"]);
+            let (mut fresh, seen) = (Vec::new(), selection.seen);
+            let seen = track.consume().arrivals_since(seen, &mut fresh);
+            assert!(selection.offer(&fresh, seen));
+            selection.serve(starve).unwrap();
+        }
+        assert!(selection.is_starved());
+        assert_eq!((selection.drop_stale(), selection.drop_stale()), (3, 0), "told once");
+
+        let mut opened = Vec::new();
+        selection.serve(|group, _| Ok::<_, ()>(opened.push(group.sequence())).map(|()| Opening::Opened)).unwrap();
+        opened.sort_unstable();
+        assert_eq!(opened, Vec::from_iter(3..WAITING_MAX as u64 + 3), "the newest");
+    }
 }

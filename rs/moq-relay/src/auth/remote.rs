@@ -303,3 +303,47 @@ fn prefixes(written: &[String]) -> Result<Vec<Path>, NotGiven> {
     };
     written.iter().map(path).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        auth::testing::{at, verifier},
+        endpoint::Endpoint,
+    };
+
+    #[tokio::test]
+    async fn more_questions_than_may_wait_are_refused_and_counted() {
+        let config = RemoteConfig {
+            endpoint: Endpoint::parse("http://127.0.0.1:1/").unwrap(),
+            contract: Contract::Post,
+            timeout: Duration::from_secs(5),
+            concurrency: 64,
+            grace: Duration::ZERO,
+            refresh: Duration::ZERO,
+        };
+        // Nobody takes the questions away.
+        let (remote, _messenger) = Remote::new(config, &Trust::System, "node".into()).unwrap();
+        let inquiry = Inquiry {
+            id: "0".repeat(32),
+            path: Path::root(),
+            query: None,
+            token: None,
+            header: None,
+            carrier: "quic",
+            peer: ([192, 0, 2, 7], 1).into(),
+            wish: Wish::Either,
+        };
+        let count = |what| remote.counts().into_iter().find(|(_, of, _)| *of == what).map(|(_, _, count)| count);
+        for _ in 0..QUEUE_MAX {
+            remote.end(&inquiry, "closed", Duration::ZERO, Bytes::default());
+        }
+        assert_eq!((count("end-untold"), count("busy")), (Some(0), Some(0)), "there was room");
+
+        remote.end(&inquiry, "closed", Duration::ZERO, Bytes::default());
+        let refused = remote.ask(&inquiry, Occasion::Connect, &verifier(&[]), at(0)).await;
+
+        assert!(matches!(refused, Err(NotGiven::Busy)), "{refused:?}");
+        assert_eq!((count("end-untold"), count("busy")), (Some(1), Some(1)));
+    }
+}
