@@ -2,9 +2,11 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     str::FromStr,
 };
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// Whom an address belongs to: itself, or its IPv6 network of 64 bits, which one household has whole.
 pub(crate) fn household(address: IpAddr) -> IpAddr {
@@ -18,11 +20,7 @@ pub(crate) fn household(address: IpAddr) -> IpAddr {
 
 /// All addresses that begin alike, such as `10.0.0.0/8`; or a single one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Network {
-    first: IpAddr,
-    /// How many bits they have in common.
-    length: u8,
-}
+pub(crate) struct Network(IpNet);
 
 /// Text that is no network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,27 +34,13 @@ pub(crate) enum NetworkError {
 impl Network {
     /// This machine: 127.0.0.0/8 and `::1`.
     pub(crate) const LOOPBACK: [Self; 2] = [
-        Self { first: IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 0)), length: 8 },
-        Self { first: IpAddr::V6(Ipv6Addr::LOCALHOST), length: 128 },
+        Self(IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8))),
+        Self(IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128))),
     ];
 
     /// Whether `address` is one of them. An IPv4 address in the clothes of IPv6 is what it is.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
-        masked(address.to_canonical(), self.length).is_some_and(|first| first == self.first)
-    }
-}
-
-/// The first of the addresses that have as many bits in common. `None`: an address of this kind has fewer.
-fn masked(address: IpAddr, length: u8) -> Option<IpAddr> {
-    match address {
-        IpAddr::V4(address) => {
-            let mask = u32::MAX.checked_shl(32_u32.checked_sub(length.into())?).unwrap_or(0);
-            Some(IpAddr::V4((address.to_bits() & mask).into()))
-        }
-        IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(128_u32.checked_sub(length.into())?).unwrap_or(0);
-            Some(IpAddr::V6((address.to_bits() & mask).into()))
-        }
+        self.0.contains(&address.to_canonical())
     }
 }
 
@@ -64,21 +48,15 @@ impl FromStr for Network {
     type Err = NetworkError;
 
     fn from_str(text: &str) -> Result<Self, NetworkError> {
-        let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
-        let first: IpAddr = address.parse().map_err(|_| NetworkError::Malformed)?;
-        let whole = if first.is_ipv4() { 32 } else { 128 };
-        let length = length.map_or(Ok(whole), str::parse).map_err(|_| NetworkError::Malformed)?;
-        match masked(first, length) {
-            Some(masked) if masked == first => Ok(Self { first, length }),
-            Some(_) => Err(NetworkError::Beyond(length)),
-            None => Err(NetworkError::Malformed),
-        }
+        let single = || text.parse::<IpAddr>().map(IpNet::from);
+        let network: IpNet = text.parse().or_else(|_| single()).map_err(|_| NetworkError::Malformed)?;
+        if network.trunc() == network { Ok(Self(network)) } else { Err(NetworkError::Beyond(network.prefix_len())) }
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.first, self.length)
+        self.0.fmt(f)
     }
 }
 
