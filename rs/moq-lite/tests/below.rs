@@ -1,6 +1,6 @@
 //! What is asked for below an announced path: it is asked of whoever announced the nearest path above, by its whole name.
 
-#![allow(clippy::unwrap_used)] // a test may fail anywhere
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 mod bare;
 

@@ -1,6 +1,6 @@
 //! What is left when something ends: a session, a broadcast, a group cut short, a subscription its publisher gives up.
 
-#![allow(clippy::unwrap_used)] // a test may fail anywhere
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 mod bare;
 

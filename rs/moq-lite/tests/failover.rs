@@ -1,7 +1,7 @@
 //! Publishers of one name that die in the middle of what they say: their viewers go on with the next, and see neither a wrong
 //! nor a repeated byte.
 
-#![allow(clippy::unwrap_used)] // a test may fail anywhere
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 use std::{cell::Cell, rc::Rc, sync::atomic::Ordering::Relaxed, time::Duration};
 

@@ -1,6 +1,6 @@
 //! Doors open one way only. These tables say who may import whom; the test reads every source file and checks.
 
-#![allow(clippy::unwrap_used)] // a test may fail anywhere
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 use std::{
     collections::BTreeSet,

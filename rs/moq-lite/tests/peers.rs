@@ -1,6 +1,6 @@
 //! What shipped peers do in their own way, and what they choke on: the peer here is a bare connection that does the same.
 
-#![allow(clippy::unwrap_used)] // a test may fail anywhere
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 mod bare;
 

@@ -1,6 +1,6 @@
 //! What the viewers of one shard owe each other: whoever is slow, scarce of streams, or one of very many holds nobody up.
 
-#![allow(clippy::unwrap_used)] // a test may fail anywhere
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 mod bare;
 

@@ -1,6 +1,6 @@
 //! Two sessions, or a relay and its peers, meet in memory: every behaviour over every version, on paused time.
 
-#![allow(clippy::unwrap_used)] // a test may fail anywhere
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 

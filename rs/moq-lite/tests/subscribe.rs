@@ -1,6 +1,6 @@
 //! What one SUBSCRIBE brings: which groups, each once, what is told of them, and to whom nothing is given.
 
-#![allow(clippy::unwrap_used)] // a test may fail anywhere
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 mod bare;
 

@@ -1,6 +1,6 @@
 //! What a session does with bytes no well-behaved peer sends: the peer here is a bare connection.
 
-#![allow(clippy::unwrap_used)] // a test may fail anywhere
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 mod bare;
 

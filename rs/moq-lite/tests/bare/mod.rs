@@ -1,7 +1,7 @@
 //! Peers that are bare connections: they say what their test tells them to, bytes or messages, and do nothing by themselves.
 
-#![allow(clippy::unwrap_used)] // a test may fail anywhere
-#![allow(dead_code)] // each file of tests has a use for a part of it
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
+#![allow(dead_code, reason = "each file of tests has a use for a part of it")]
 
 use std::{
     future::{Future, poll_fn},
