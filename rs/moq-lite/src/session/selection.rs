@@ -286,7 +286,11 @@ mod tests {
         assert_eq!((selection.drop_stale(), selection.drop_stale()), (3, 0), "told once");
 
         let mut opened = Vec::new();
-        selection.serve(|group, _| Ok::<_, ()>(opened.push(group.sequence())).map(|()| Opening::Opened)).unwrap();
+        let open = |group: &group::Consumer, _: &Wish| {
+            opened.push(group.sequence());
+            Ok::<_, ()>(Opening::Opened)
+        };
+        selection.serve(open).unwrap();
         opened.sort_unstable();
         assert_eq!(opened, Vec::from_iter(3..WAITING_MAX as u64 + 3), "the newest");
     }
