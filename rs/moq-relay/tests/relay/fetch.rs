@@ -34,7 +34,8 @@ impl Incoming {
         let mut stream = TcpStream::connect(relay.http()).await.unwrap();
         let request =
             format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\norigin: https://a.example\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
+        // Too long a request is cut off before all of it is read, perhaps with an answer.
+        let _ = stream.write_all(request.as_bytes()).await;
         Self { stream, received: String::new() }
     }
 
