@@ -31,12 +31,6 @@ const SECONDS = 5;
 /** How long the publisher lets the viewer come first, in milliseconds. */
 const HEAD_START_MS = 1_500;
 
-/**
- * How long the publisher stays after its last sample, in milliseconds. On WebSocket it leaves so soon that its end may overtake what
- * the relay has not read yet; the viewer then fails, and writes no more of what it has.
- */
-const STAY_MS = 2_000;
-
 /** How long everything may take after its end, in milliseconds. */
 const TAIL_MS = 10_000;
 
@@ -93,11 +87,7 @@ async function carry(source, folder, relayUrl, version, transport) {
   });
   const publisher = run(MOQ, command("import", "fmp4"), { stdin: "pipe" });
   publisher.child.stdin.on("error", () => {});
-  player.stdout.pipe(publisher.child.stdin, { end: false });
-  player.on("close", async () => {
-    await pause(STAY_MS);
-    publisher.child.stdin.end();
-  });
+  player.stdout.pipe(publisher.child.stdin);
   const late = setTimeout(() => [publisher, viewer].forEach(({ child }) => child.kill("SIGINT")), SECONDS * 1_000 + TAIL_MS);
   const sent = await publisher.ended;
   const seen = await Promise.race([viewer.ended, pause(TAIL_MS, undefined)]);

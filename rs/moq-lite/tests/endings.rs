@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use bare::{Server, everything, hop, read, roles, settle, soon, write};
+use bare::{Server, drain, everything, hop, read, roles, settle, soon, write};
 use bytes::Bytes;
 use moq_lite::{
     model::{cache::Budget, demand, origin::Origin},
@@ -302,6 +302,38 @@ async fn a_viewer_hears_that_its_publisher_is_gone_after_what_was_sent_before() 
         while read(&mut heard, 1).await.is_ok() {}
         assert!(gone.elapsed() >= Duration::from_millis(200), "{version}: told after {:?}", gone.elapsed());
         assert!(gone.elapsed() <= Duration::from_secs(1), "{version}: told after {:?}", gone.elapsed());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_publisher_sent_whole_is_a_slow_viewers_even_when_the_publisher_is_gone() {
+    each_version(async |version| {
+        let server = Server::new();
+        let mut publisher = server.join(version).await;
+        let _announced = publisher.announce("live").await;
+        server.heard("live").await;
+        let mut viewer = server.join_over(version, memory::Options { window: 1000, ..pair::options(version) }).await;
+        let subscribing = viewer.subscribe_to("live", 0, "video", everything());
+        let ((_send, mut heard), (id, _subscription)) = tokio::join!(subscribing, publisher.asked());
+        let mut frame = Writer::new();
+        version.framing().write_head(FrameHead { delta: Some(0), size: 5000 }, &mut frame);
+        frame.bytes(&[0; 5000]);
+        let frame = frame.into_bytes();
+        let mut whole = publisher.open_group(id, 0).await;
+        write(&mut whole, &frame).await;
+        whole.finish().unwrap();
+        let mut cut = publisher.open_group(id, 1).await;
+        write(&mut cut, &frame[..4000]).await;
+        settle().await;
+        publisher.bare.connection.close(0, "that was all");
+        sleep(Duration::from_secs(1)).await;
+
+        let (mut first, mut second) = (viewer.group().await.unwrap(), viewer.group().await.unwrap());
+        assert_eq!((first.sequence, second.sequence), (0, 1), "{version}");
+        assert_eq!(drain(&mut first.stream).await, Ok(()), "{version}: the one that is whole");
+        assert!(drain(&mut second.stream).await.is_err(), "{version}: the one that was cut off");
+        while read(&mut heard, 1).await.is_ok() {}
     })
     .await;
 }

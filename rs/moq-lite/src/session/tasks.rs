@@ -62,7 +62,8 @@ impl Tasks {
         poll_fn(|cx| self.poll(cx)).await
     }
 
-    /// Takes in what has arrived of a peer that is gone, until its streams have told their ends.
+    /// Takes in what has arrived of a peer that is gone: its media, until the streams have told their ends, and then what it
+    /// said of it. A track whose end was announced before the peer left is over; it is not lost.
     pub(super) async fn drain(&mut self) {
         let drained = poll_fn(|cx| {
             // How the session ended is known; how its streams do is told to their readers.
@@ -70,6 +71,12 @@ impl Tasks {
             Poll::Ready(())
         });
         let _ = tokio::time::timeout(DRAIN_MAX, drained).await;
+        // What was just read may have used up the turn.
+        tokio::task::unconstrained(poll_fn(|cx| {
+            while matches!(self.poll_running(cx), Poll::Ready(Some(_))) {}
+            Poll::Ready(())
+        }))
+        .await;
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
@@ -78,8 +85,7 @@ impl Tasks {
             if let Poll::Ready(Some(Err(error))) = arrived {
                 return Poll::Ready(Err(error));
             }
-            self.running.extend(self.spawner.started.borrow_mut().drain(..));
-            let ran = self.running.poll_next_unpin(cx);
+            let ran = self.poll_running(cx);
             match (arrived, ran) {
                 (_, Poll::Ready(Some(Err(error)))) => return Poll::Ready(Err(error)),
                 (_, Poll::Ready(Some(Ok(())))) | (Poll::Ready(Some(_)), _) => {}
@@ -88,6 +94,11 @@ impl Tasks {
                 _ => return Poll::Pending,
             }
         }
+    }
+
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(), Error>>> {
+        self.running.extend(self.spawner.started.borrow_mut().drain(..));
+        self.running.poll_next_unpin(cx)
     }
 
     fn poll_arriving(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(), Error>>> {
@@ -155,6 +166,24 @@ mod tests {
         assert_eq!(*done.borrow(), ["accept", "group", "talk"]);
         tasks.drain().await;
         assert_eq!(done.borrow().last(), Some(&"the rest of it"));
+    }
+
+    #[tokio::test]
+    async fn what_was_said_of_media_is_heard_after_the_media() {
+        let (spawner, done) = (Spawner::default(), Rc::new(RefCell::new(Vec::new())));
+        let (inner, accept, talk) = (spawner.clone(), done.clone(), done.clone());
+        spawner.spawn_arriving(async move {
+            accept.borrow_mut().push("group");
+            tokio::task::yield_now().await;
+            accept.borrow_mut().push("the rest of it");
+            inner.spawn(async move {
+                talk.borrow_mut().push("the track is over");
+                std::future::pending().await
+            });
+            Ok(())
+        });
+        Tasks::new(spawner).drain().await;
+        assert_eq!(*done.borrow(), ["group", "the rest of it", "the track is over"]);
     }
 
     #[tokio::test]

@@ -215,16 +215,18 @@ impl<C: Connection> Viewer<C> {
 
     /// Tells how the track ends, once it does.
     fn conclude(&mut self, cx: &mut Context<'_>) {
-        let end = match self.selection.track().ended() {
-            None => return,
-            Some(Err(code)) => return self.fail(Outcome::Failed(code)),
-            Some(Ok(end)) => end,
-        };
+        let Some(ended) = self.selection.track().ended() else { return };
         let idle = self.selection.is_empty() && self.delivery.open.is_empty();
         // Asked after the end is known: groups that arrived before it and were not offered yet have rung the bell.
         if !self.selection.is_current() {
             return;
         }
+        let end = match ended {
+            Ok(end) => end,
+            // The groups that were cut off are gone from here; those that are whole are the viewer's, however its track ended.
+            Err(code) if idle => return self.fail(Outcome::Failed(code)),
+            Err(_) => return,
+        };
         let report = &self.delivery.report;
         if idle || report.news().first.is_some() {
             report.tell(|news| news.end = Some(end));
