@@ -1,5 +1,7 @@
 //! moq announced: which broadcasts are on air.
 
+use std::time::Duration;
+
 use clap::Args;
 use moq_lite::model::origin::{Announced, Change};
 use moq_proto::Path;
@@ -43,7 +45,7 @@ enum Why {
 
 impl Options {
     pub(crate) async fn run(self, signals: Signals) -> anyhow::Result<()> {
-        let connect = Peer::connect(&self.connect, Role::Watch(&self.prefix));
+        let connect = Peer::connect(&self.connect, Role::Watch(&self.prefix), Duration::ZERO);
         let Some(connected) = signals.unless_ended(connect).await else { return Ok(()) };
         let mut peer = connected?;
 

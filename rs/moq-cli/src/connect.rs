@@ -43,6 +43,14 @@ pub(crate) struct Connect {
     connect_timeout: Duration,
 }
 
+/// Whether a command outlives its session.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// Try so long for another session when one is lost, and go on where it ended. With 0s, the first one is the last.
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = humantime::parse_duration, help_heading = "Connection")]
+    pub(crate) reconnect: Duration,
+}
+
 impl Connect {
     /// The token to show. `None`: there is none beside what the URL has.
     pub(crate) fn token(&self) -> anyhow::Result<Option<Token>> {

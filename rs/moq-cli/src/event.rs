@@ -7,19 +7,21 @@ use bytes::Bytes;
 use moq_proto::Version;
 use serde::{Serialize, Serializer};
 
-use crate::target::Target;
+use crate::{link::State, target::Target};
 
 /// One line.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Event<'a> {
-    /// The session is open.
+    /// The session is open; once more, after it was lost.
     Connected {
         #[serde(serialize_with = "text")]
         url: &'a Target,
         #[serde(serialize_with = "text")]
         version: Version,
     },
+    /// The session is lost, and another is tried for.
+    Reconnecting { reason: &'a str },
     /// A broadcast is on air. `hops`: how many publishers and relays lie behind it.
     Announced { path: &'a str, hops: usize },
     /// It is reached another way, or from another publisher.
@@ -53,7 +55,15 @@ pub(crate) enum Event<'a> {
     End { groups: u64, frames: u64, bytes: u64, skipped: u64 },
 }
 
-impl Event<'_> {
+impl<'a> Event<'a> {
+    /// What became of the session at `url`.
+    pub(crate) fn link(url: &'a Target, state: &'a State) -> Self {
+        match state {
+            State::Connected(version) => Self::Connected { url, version: *version },
+            State::Reconnecting(reason) => Self::Reconnecting { reason },
+        }
+    }
+
     /// As a line. Nothing in an event can fail to be written.
     pub(crate) fn line(&self) -> Bytes {
         let mut line = serde_json::to_vec(self).unwrap_or_default();
@@ -83,6 +93,7 @@ mod tests {
                 Event::Connected { url: &url, version: Version::Lite05 },
                 r#"{"event":"connected","url":"https://relay/room","version":"moq-lite-05"}"#,
             ),
+            (Event::Reconnecting { reason: "reset" }, r#"{"event":"reconnecting","reason":"reset"}"#),
             (Event::Announced { path: "a/b", hops: 1 }, r#"{"event":"announced","path":"a/b","hops":1}"#),
             (Event::Unannounced { path: "a/b" }, r#"{"event":"unannounced","path":"a/b"}"#),
             (Event::Group { group: 3 }, r#"{"event":"group","group":3}"#),
@@ -100,7 +111,9 @@ mod tests {
     #[test]
     fn the_manual_lists_every_event() {
         let manual = include_str!("../../../docs/moq.md");
-        for name in ["connected", "announced", "updated", "unannounced", "group", "frame", "tick", "group_end", "end"] {
+        for name in
+            ["connected", "reconnecting", "announced", "updated", "unannounced", "group", "frame", "tick", "group_end", "end"]
+        {
             assert!(manual.contains(&format!("| `{name}` |")), "{name}");
         }
     }

@@ -50,7 +50,7 @@ impl Options {
     }
 
     async fn fetch(self) -> anyhow::Result<()> {
-        let mut peer = Peer::connect(&self.connect, Role::Watch(&self.path)).await?;
+        let mut peer = Peer::connect(&self.connect, Role::Watch(&self.path), Duration::ZERO).await?;
         let track = peer.find(&self.path, &self.track, self.wait).await?;
         let mut group = match peer.unless_over(track.fetch(self.group)).await? {
             Ok(group) => group,

@@ -1,18 +1,20 @@
 //! moq: publish and watch tracks from the command line; what curl is for HTTP.
 //!
 //! One room a command, and rooms for what several share: [`connect`] the options of the way to a relay, [`peer`] the session
-//! there, [`spelling`] frames on standard input and output, [`ordered`] a subscription in order. Everything goes through the
+//! there and, after it, the next, [`spelling`] frames on standard input and output, [`ordered`] a subscription in order. Everything goes through the
 //! model's own doors; nothing here knows the wire.
 
 mod announced;
 mod clock;
 mod completion;
 mod connect;
+mod dial;
 mod event;
 mod failure;
 mod fetch;
 mod grouping;
 mod input;
+mod link;
 mod meter;
 mod on_air;
 mod ordered;

@@ -3,7 +3,9 @@
 use std::{future::poll_fn, time::Duration};
 
 use moq_lite::model::{broadcast, track};
-use tokio::time::{interval, timeout};
+use tokio::time::{interval, timeout, timeout_at};
+
+use crate::{link::Link, signal::Signals};
 
 /// How long groups are kept behind the newest, unless something else is asked for.
 pub(crate) const KEEP: Duration = Duration::from_secs(30);
@@ -11,8 +13,13 @@ pub(crate) const KEEP: Duration = Duration::from_secs(30);
 /// How often the track is told the time, by which old groups go.
 const TEND_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long viewers may take to get the last groups, once the track has ended.
-const LAST_GROUPS: Duration = Duration::from_secs(10);
+/// How long viewers may take to get the last groups, once the track has ended: longer than it takes to notice that the relay is
+/// gone.
+const LAST_GROUPS: Duration = Duration::from_secs(15);
+
+/// How long viewers may take to come back to a relay after their publisher: some notice later that it was gone, by an idle
+/// timeout, and some try less often.
+const COMING_BACK: Duration = Duration::from_secs(15);
 
 /// Keeps the track's time, and tells whoever asks for another track that there is none. Never ends by itself.
 pub(crate) async fn tend(broadcast: &broadcast::Producer, track: &track::Producer) {
@@ -37,14 +44,32 @@ pub(crate) async fn watched(track: &track::Producer) {
     }
 }
 
-/// Waits until all who watch a track that has ended have its last groups.
-pub(crate) async fn served(track: &track::Producer) {
-    let mut seen = 0;
-    let all = async {
-        while track.demand().is_some() {
-            poll_fn(|cx| track.poll_demand(cx, &mut seen)).await;
+/// Waits until all who watch a track that has ended have its last groups, those included whom a lost session cut off. Never
+/// ends once there are no more sessions. An `end` that is asked for ends the wait for those who are not there.
+pub(crate) async fn served(track: &track::Producer, link: &Link, signals: &Signals) {
+    loop {
+        let lost = link.lost();
+        let is_end_asked = signals.unless_ended(back(track, link)).await.is_none();
+        // Whoever is that slow will not have it.
+        let is_late = timeout(LAST_GROUPS, unwatched(track)).await.is_err();
+        if is_end_asked || is_late || link.lost() == lost {
+            return;
         }
-    };
-    // Whoever is that slow will not have it.
-    let _ = timeout(LAST_GROUPS, all).await;
+    }
+}
+
+/// Waits until those who watched before a session was lost have had time to come back.
+async fn back(track: &track::Producer, link: &Link) {
+    if link.lost() > 0 {
+        let since = link.connected().await;
+        let _ = timeout_at(since + COMING_BACK, watched(track)).await;
+    }
+}
+
+/// Waits until nobody watches.
+async fn unwatched(track: &track::Producer) {
+    let mut seen = 0;
+    while track.demand().is_some() {
+        poll_fn(|cx| track.poll_demand(cx, &mut seen)).await;
+    }
 }

@@ -1,8 +1,12 @@
-//! Peer: a session with a relay, and the origin that it shares with a command.
+//! Peer: a session with a relay, those that follow when it is lost, and the origin that they share with a command.
 
-use std::time::{Duration, Instant};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
-use anyhow::{anyhow, ensure};
+use anyhow::anyhow;
 use moq_lite::{
     model::{
         broadcast,
@@ -11,11 +15,14 @@ use moq_lite::{
         route::Route,
         track,
     },
-    session::{self, Closer, Roles, Session, random_hop},
-    transport::{Connection as _, ConnectionError},
+    session::{Roles, random_hop},
+    transport::Connection as _,
 };
-use moq_native::AnyConnection;
-use moq_proto::{CloseCode, Path, Version, close};
+use moq_native::{
+    AnyConnection,
+    reconnect::{Backoff, Reconnect, State},
+};
+use moq_proto::{CloseCode, HopId, Path, Version, close};
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
@@ -23,7 +30,9 @@ use tokio::{
 
 use crate::{
     connect::Connect,
+    dial::Dial,
     failure::{Failure, is_missing},
+    link::{self, Link},
 };
 
 /// Bytes of groups kept, here, for all that is published or watched: minutes of video.
@@ -38,6 +47,12 @@ const QUIET: Duration = Duration::from_millis(500);
 /// What the relay gets to read what has just arrived there, before the connection that it came over is closed.
 const FAREWELL: Duration = Duration::from_millis(250);
 
+/// The wait before a lost session is followed by the first try for another, about: a relay that restarts takes that long.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+
+/// The longest wait between two tries. A relay that comes back is found within it.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
 /// What a command does there.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Role<'a> {
@@ -47,62 +62,73 @@ pub(crate) enum Role<'a> {
     Watch(&'a Path),
 }
 
-/// One end of a session with a relay.
+/// One end of a session with a relay, and of those that come after it.
 pub(crate) struct Peer {
+    /// Of the first session.
     pub(crate) version: Version,
-    connection: AnyConnection,
-    closer: Closer<AnyConnection>,
+    link: Link,
+    /// Of the session there is, or was last.
+    connection: Rc<RefCell<AnyConnection>>,
     origin: Origin,
     budget: Budget,
-    session: JoinSet<Result<(), session::Error>>,
+    /// Ends with the last session.
+    sessions: JoinSet<anyhow::Error>,
     /// How long it took to get here.
     took: Duration,
-    /// Whether a token was shown.
-    shown: bool,
 }
 
 impl Peer {
-    /// Connects and starts the session.
+    /// Connects and starts the session. Once it is lost, another is tried for as long as `patience`.
     ///
     /// # Errors
     /// When the options make no sense; when there is no relay, or it refuses.
-    pub(crate) async fn connect(options: &Connect, role: Role<'_>) -> anyhow::Result<Self> {
-        let token = options.token()?;
-        let shown = token.is_some() || options.url.has_token();
-        let url = options.url.url(token.as_ref());
-        let versions = options.versions();
-
+    pub(crate) async fn connect(options: &Connect, role: Role<'_>, patience: Duration) -> anyhow::Result<Self> {
+        let dial = Dial::new(options)?;
         let began = Instant::now();
-        let connected = options.client()?.connect(&url).await;
-        let connection = connected.map_err(|error| Failure::connect(error, shown, options.url.needs_udp()))?;
-        let mut session = Session::connect(connection.clone(), &versions).await.map_err(|error| over(&Err(error), shown))?;
-        if options.url.is_raw_quic() {
-            let version = session.version();
-            ensure!(
-                version >= Version::Lite05 || options.url.is_plain() && !shown,
-                "over raw QUIC, {version} cannot say which path is meant; use https://, or --protocol moq-lite-05"
-            );
-            session.set_request_target(moq_native::request_target(&url).to_owned());
-        }
+        let (connection, session) = dial.session().await.map_err(|error| dial.failure(error))?;
+        let took = began.elapsed();
 
-        let (version, closer, hop) = (session.version(), session.closer(), random_hop());
+        let hop = random_hop();
         let origin = Origin::new(hop);
         let keep = if let Role::Publish { keep } = role { keep } else { Policy::default().max_age };
         let policy = Policy { capacity: CAPACITY, per_broadcast: CAPACITY, max_age: keep, ..Policy::default() };
         let budget = Budget::with_policy(policy);
-        let (mut roles, root, horizon) = (Roles::new(hop), Path::root(), Horizon::new());
-        roles.budget = budget.clone();
-        roles.limits.names = NAMES_MAX;
-        match role {
-            Role::Publish { .. } => roles.outbound = Some(origin.consumer(root.clone(), vec![root], horizon)),
-            Role::Watch(below) => {
-                let inbound = origin.producer(root, vec![below.clone()], horizon);
-                roles.inbound = Some(inbound.with_limit(NAMES_MAX));
-            }
-        }
-        let mut running = JoinSet::new();
-        running.spawn_local(session.run(roles));
-        Ok(Self { version, connection, closer, origin, budget, session: running, took: began.elapsed(), shown })
+        let watched = if let Role::Watch(below) = role { Some(below.clone()) } else { None };
+        let roles = {
+            let (origin, budget) = (origin.clone(), budget.clone());
+            move || roles(&origin, hop, &budget, watched.as_ref())
+        };
+
+        let version = session.version();
+        let (teller, link) = link::link(version);
+        let connection = Rc::new(RefCell::new(connection));
+        let backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT, rand::random);
+        let reconnect = Reconnect { origin: origin.clone(), backoff, patience };
+        let mut sessions = JoinSet::new();
+        let current = connection.clone();
+        sessions.spawn_local(async move {
+            let latest = Cell::new(version);
+            let another = async || {
+                let (connection, session) = dial.session().await?;
+                current.replace(connection);
+                latest.set(session.version());
+                Ok(session)
+            };
+            let told = |state: State<'_>| match state {
+                State::Connected => teller.connected(latest.get()),
+                State::Reconnecting { lost } => {
+                    teller.reconnecting(lost.map_or_else(|| "the relay ended the session".to_owned(), ToString::to_string));
+                }
+            };
+            let lost = reconnect.run(session, another, roles, told).await;
+            dial.over(lost)
+        });
+        Ok(Self { version, link, connection, origin, budget, sessions, took })
+    }
+
+    /// Whether there is a session.
+    pub(crate) fn link(&self) -> Link {
+        self.link.clone()
     }
 
     /// A broadcast of this program, to be announced once its tracks are there.
@@ -130,19 +156,34 @@ impl Peer {
     /// The track of a broadcast, waited for so long at most.
     ///
     /// # Errors
-    /// When there is none, or the session is over.
+    /// When there is none, or there are no more sessions.
     pub(crate) async fn find(&mut self, path: &Path, name: &str, wait: Duration) -> anyhow::Result<track::Consumer> {
         let view = self.view();
-        let patience = wait.max(self.quiet());
-        let found = self.unless_over(timeout(patience, view.consume_wait(path))).await?;
-        let broadcast = found.map_err(|_| Failure::NoBroadcast(path.clone()))?;
-        match self.unless_over(broadcast.track(name)).await? {
-            Ok(track) => Ok(track),
-            Err(error) => Err(self.ended(path, name, error.code).await),
+        let mut patience = wait.max(self.quiet());
+        loop {
+            let lost = self.link.lost();
+            let found = self.unless_over(timeout(patience, view.consume_wait(path))).await?;
+            let Ok(broadcast) = found else {
+                if self.link.is_connected() {
+                    return Err(Failure::NoBroadcast(path.clone()).into());
+                }
+                // Nothing was to be heard meanwhile.
+                let link = self.link();
+                self.unless_over(link.connected()).await?;
+                patience = self.quiet();
+                continue;
+            };
+            let error = match self.unless_over(broadcast.track(name)).await? {
+                Ok(track) => return Ok(track),
+                Err(error) => self.ended(path, name, error.code).await,
+            };
+            if self.link.lost() == lost || error.is::<Failure>() {
+                return Err(error);
+            }
         }
     }
 
-    /// What `happens`, unless the session ends before.
+    /// What `happens`, unless the last session ends before.
     pub(crate) async fn unless_over<T>(&mut self, happens: impl Future<Output = T>) -> anyhow::Result<T> {
         tokio::select! {
             biased;
@@ -151,19 +192,19 @@ impl Peer {
         }
     }
 
-    /// Waits for the end of the session, which nobody here asked for, and says why it ended.
+    /// Waits until there are no more sessions, which nobody here asked for, and says why.
     ///
     /// # Cancel safety
     /// Dropping the call loses nothing.
     pub(crate) async fn over(&mut self) -> anyhow::Error {
-        match self.session.join_next().await {
-            Some(Ok(ended)) => over(&ended, self.shown),
+        match self.sessions.join_next().await {
+            Some(Ok(why)) => why,
             Some(Err(panicked)) => panicked.into(),
             None => anyhow!("the session is over"),
         }
     }
 
-    /// Why the session ended if it has, or else `error`: what belonged to a session ends with it.
+    /// Why there are no more sessions if that is so, or else `error`: what belonged to a session ends with it.
     pub(crate) async fn blame(&mut self, error: anyhow::Error) -> anyhow::Error {
         tokio::select! {
             biased;
@@ -183,27 +224,30 @@ impl Peer {
 
     /// Ends the session once the relay has read what was sent.
     pub(crate) async fn farewell(self) {
-        let round_trip = self.connection.stats().rtt.unwrap_or_default();
+        let round_trip = self.connection.borrow().stats().rtt.unwrap_or_default();
         sleep(FAREWELL + 2 * round_trip).await;
         self.leave().await;
     }
 
-    /// Ends the session.
+    /// Ends the session, if there is one, and any wait for another.
     pub(crate) async fn leave(mut self) {
-        self.closer.close(close::session::NO_ERROR, "bye");
-        while self.session.join_next().await.is_some() {}
+        // The first close is what the relay hears.
+        self.connection.borrow().close(close::session::NO_ERROR.get(), "bye");
+        self.sessions.shutdown().await;
     }
 }
 
-/// Why a session is over that nobody here ended.
-fn over(ended: &Result<(), session::Error>, shown: bool) -> anyhow::Error {
-    match ended {
-        Ok(()) => anyhow!("the relay ended the session"),
-        Err(session::Error::Connection(ConnectionError::Closed { code, reason }))
-            if *code == close::session::UNAUTHORIZED.get() =>
-        {
-            Failure::Refused { reason: reason.clone(), shown }.into()
+/// What a session may do: tell what is published here or, where something is `watched`, hear of what is announced below it.
+fn roles(origin: &Origin, hop: HopId, budget: &Budget, watched: Option<&Path>) -> Roles<AnyConnection> {
+    let (mut roles, root, horizon) = (Roles::new(hop), Path::root(), Horizon::new());
+    roles.budget = budget.clone();
+    roles.limits.names = NAMES_MAX;
+    match watched {
+        None => roles.outbound = Some(origin.consumer(root.clone(), vec![root], horizon)),
+        Some(below) => {
+            let inbound = origin.producer(root, vec![below.clone()], horizon);
+            roles.inbound = Some(inbound.with_limit(NAMES_MAX));
         }
-        Err(error) => anyhow!("the session is over: {error}"),
     }
+    roles
 }

@@ -8,7 +8,7 @@ use std::{
 use clap::Args;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::meter::Meter;
+use crate::{link::State, meter::Meter};
 
 /// How often the line is written.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -30,6 +30,8 @@ pub(crate) struct Progress {
     /// `None`: nobody looks.
     ticks: Option<Interval>,
     written: bool,
+    /// There is no session right now.
+    is_cut_off: bool,
 }
 
 impl Progress {
@@ -48,7 +50,7 @@ impl Progress {
         if let Some(ticks) = &mut ticks {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
-        Self { meter: Meter::new(Instant::now()), ticks, written: false }
+        Self { meter: Meter::new(Instant::now()), ticks, written: false, is_cut_off: false }
     }
 
     /// Waits until the line is due. Cancel safe.
@@ -62,7 +64,17 @@ impl Progress {
     pub(crate) fn show(&mut self) {
         self.written = true;
         // A terminal that has gone needs no line.
-        let _ = write!(stderr(), "{AGAIN}{}", self.meter.line(Instant::now()));
+        let _ = write!(stderr(), "{AGAIN}{}", self.line());
+    }
+
+    /// From the next line on.
+    pub(crate) fn link(&mut self, state: &State) {
+        self.is_cut_off = matches!(state, State::Reconnecting(_));
+    }
+
+    fn line(&mut self) -> String {
+        let line = self.meter.line(Instant::now());
+        if self.is_cut_off { format!("reconnecting; {line}") } else { line }
     }
 }
 
@@ -73,5 +85,22 @@ impl Drop for Progress {
             self.show();
             let _ = writeln!(stderr());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use moq_proto::Version;
+
+    use super::*;
+
+    #[test]
+    fn the_line_tells_when_there_is_no_session() {
+        let mut progress = Progress::new(false);
+        assert!(progress.line().starts_with("0 groups"));
+        progress.link(&State::Reconnecting(String::new()));
+        assert!(progress.line().starts_with("reconnecting; 0 groups"));
+        progress.link(&State::Connected(Version::Lite05));
+        assert!(progress.line().starts_with("0 groups"));
     }
 }

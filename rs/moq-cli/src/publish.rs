@@ -9,10 +9,12 @@ use moq_proto::Path;
 use tokio::time::timeout;
 
 use crate::{
-    connect::Connect,
+    connect::{Connect, Patience},
     event::Event,
     grouping::{Grouping, Place, Rules},
-    input, on_air,
+    input,
+    link::Link,
+    on_air,
     output::Output,
     peer::{Peer, Role},
     progress::{Progress, Quiet},
@@ -32,6 +34,8 @@ const FRAME_SIZE_MAX: u64 = moq_lite::model::subgroup::FRAME_BYTES_MAX;
 pub(crate) struct Options {
     #[command(flatten)]
     connect: Connect,
+    #[command(flatten)]
+    patience: Patience,
     /// Path of the broadcast below that of the URL; "" is that of the URL itself.
     path: Path,
     /// Name of the track.
@@ -66,7 +70,7 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) async fn run(self, signals: Signals) -> anyhow::Result<()> {
         let grouping = Grouping::new(self.rules.clone(), self.frames)?;
-        let connect = Peer::connect(&self.connect, Role::Publish { keep: self.keep });
+        let connect = Peer::connect(&self.connect, Role::Publish { keep: self.keep }, self.patience.reconnect);
         let Some(connected) = signals.unless_ended(connect).await else { return Ok(()) };
         let mut peer = connected?;
 
@@ -82,7 +86,8 @@ impl Options {
             let _ = output.write(Event::Connected { url: &self.connect.url, version: peer.version }.line()).await;
         }
         let progress = Progress::of_input(self.quiet);
-        let mut publishing = Publishing { track: &track, grouping, group: None, progress, wall: Wall::new(), output };
+        let link = peer.link();
+        let mut publishing = Publishing { track: &track, grouping, group: None, progress, wall: Wall::new(), output, link };
         let published = {
             let publish = publishing.publish(&self, &signals);
             tokio::select! {
@@ -94,14 +99,16 @@ impl Options {
         };
         publishing.finish().await?;
 
+        let link = peer.link();
         let served = async {
             let _ = timeout(self.stay, signals.end()).await;
-            on_air::served(&track).await;
+            on_air::served(&track, &link, &signals).await;
         };
         tokio::select! {
             biased;
-            () = served => {}
+            // Those who watched are gone with the session, which is not to say that they have it all.
             error = peer.over() => return Err(error),
+            () = served => {}
             () = on_air::tend(&broadcast, &track) => {}
         }
         peer.farewell().await;
@@ -117,6 +124,7 @@ struct Publishing<'a> {
     wall: Wall,
     /// Where events go.
     output: Option<Output>,
+    link: Link,
 }
 
 /// The group that frames go into.
@@ -138,6 +146,11 @@ impl Publishing<'_> {
                 () = signals.end() => return Ok(()),
                 () = self.progress.due() => {
                     self.progress.show();
+                    continue;
+                }
+                state = self.link.changed() => {
+                    self.progress.link(&state);
+                    self.tell(Event::link(&options.connect.url, &state)).await;
                     continue;
                 }
                 frame = input.recv() => frame,

@@ -10,8 +10,9 @@ use moq_lite::model::{
 use moq_proto::{Path, Version};
 
 use crate::{
-    connect::Connect,
+    connect::{Connect, Patience},
     event::Event,
+    link::Link,
     ordered::{Ordered, Piece},
     output::{Gone, Output},
     peer::{Peer, Role},
@@ -28,6 +29,8 @@ use crate::{
 pub(crate) struct Options {
     #[command(flatten)]
     connect: Connect,
+    #[command(flatten)]
+    patience: Patience,
     /// Path of the broadcast below that of the URL; "" is that of the URL itself.
     path: Path,
     /// Name of the track.
@@ -66,7 +69,7 @@ impl Options {
         let ask = Ask { start, max_age: self.max_age, ..Ask::default() };
         let ordered = Ordered::new(track.subscribe(ask), self.from, self.max_age);
         let (output, progress) = (Output::start(), Progress::of_output(self.quiet));
-        let mut writing = Writing { options: &self, output: &output, ordered, progress, wall: Wall::new() };
+        let mut writing = Writing { options: &self, output: &output, ordered, progress, wall: Wall::new(), link: peer.link() };
         let why = writing.write(peer.version, &signals).await;
         drop(writing);
         output.finish().await?;
@@ -81,7 +84,7 @@ impl Options {
     }
 
     async fn find(&self) -> anyhow::Result<(Peer, track::Consumer)> {
-        let mut peer = Peer::connect(&self.connect, Role::Watch(&self.path)).await?;
+        let mut peer = Peer::connect(&self.connect, Role::Watch(&self.path), self.patience.reconnect).await?;
         let track = peer.find(&self.path, &self.track, self.wait).await?;
         Ok((peer, track))
     }
@@ -104,6 +107,7 @@ struct Writing<'a> {
     ordered: Ordered,
     progress: Progress,
     wall: Wall,
+    link: Link,
 }
 
 impl Writing<'_> {
@@ -126,6 +130,11 @@ impl Writing<'_> {
                 () = signals.end() => return Ok(Why::Enough),
                 () = self.progress.due() => {
                     self.progress.show();
+                    continue;
+                }
+                state = self.link.changed() => {
+                    self.progress.link(&state);
+                    self.event(Event::link(&self.options.connect.url, &state)).await?;
                     continue;
                 }
                 piece = self.output.then(self.ordered.next()) => piece?,

@@ -143,7 +143,11 @@ struct Viewer {
 
 impl Viewer {
     async fn start(relay: &Relay, version: Version) -> Self {
-        let peer = relay.join(version).await;
+        Self::of(relay.join(version).await).await
+    }
+
+    async fn of(peer: Peer) -> Self {
+        let version = peer.version;
         let track = peer.consume("room/alice").await.track("video").await.unwrap();
         let ask = demand::Ask { max_age: Some(Duration::from_secs(60)), start: demand::Start::At(0), ..demand::Ask::default() };
         let mut groups = track.subscribe(ask);
@@ -381,29 +385,48 @@ async fn twins_that_all_refuse_a_track_are_not_asked_forever() {
     }
 }
 
+/// A publisher is lost again and again, and comes back a moment later.
+async fn come_and_go(relay: &Relay, viewer: &Viewer, version: Version, mut publisher: Publisher) {
+    let (mut dice, mut now) = (Dice(17), Moment::default());
+    for kill in 0..20 {
+        for _ in 0..dice.below(2 * FRAMES) {
+            publisher.say(now);
+            now = now.next();
+        }
+        for _ in 0..dice.below(40) {
+            yield_now().await;
+        }
+        publisher.die(Death::Lost);
+        sleep(Duration::from_millis(dice.below(500))).await;
+        publisher = Publisher::start(relay, version, now).await;
+        viewer.has_seen(now.group, &format!("{version}, return {kill}")).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_origin_may_keep_tracks_until_their_publisher_is_back() {
     for version in named() {
         story(async {
             let relay = Relay::new();
             relay.origin.keep_orphans(Duration::from_secs(10));
-            let mut now = Moment::default();
-            let mut publisher = Publisher::start(&relay, version, now).await;
+            let publisher = Publisher::start(&relay, version, Moment::default()).await;
             let viewer = Viewer::start(&relay, version).await;
-            let mut dice = Dice(17);
-            for kill in 0..20 {
-                for _ in 0..dice.below(2 * FRAMES) {
-                    publisher.say(now);
-                    now = now.next();
-                }
-                for _ in 0..dice.below(40) {
-                    yield_now().await;
-                }
-                publisher.die(Death::Lost);
-                sleep(Duration::from_millis(dice.below(500))).await;
-                publisher = Publisher::start(&relay, version, now).await;
-                viewer.has_seen(now.group, &format!("{version}, return {kill}")).await;
-            }
+            come_and_go(&relay, &viewer, version, publisher).await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viewer_may_keep_tracks_that_its_relay_does_not() {
+    for version in named() {
+        story(async {
+            let relay = Relay::new();
+            let publisher = Publisher::start(&relay, version, Moment::default()).await;
+            let peer = relay.join(version).await;
+            peer.origin.keep_orphans(Duration::from_secs(10));
+            let viewer = Viewer::of(peer).await;
+            come_and_go(&relay, &viewer, version, publisher).await;
         })
         .await;
     }
@@ -430,9 +453,10 @@ async fn tracks_whose_publisher_stays_away_end() {
                 }
             };
             let story = async {
-                assert!(timeout(SOON, seen.next_frame()).await.expect("a group waits for seconds only").is_err(), "{version}");
-                assert!(timeout(SOON, groups.next()).await.is_err(), "{version}: the track waits longer");
-                assert!(timeout(SOON, groups.next()).await.expect("but not forever").is_none(), "{version}");
+                assert!(timeout(SOON, seen.next_frame()).await.is_err(), "{version}: the group waits");
+                assert!(timeout(SOON, groups.next()).await.is_err(), "{version}: so does the track");
+                assert!(timeout(SOON, seen.next_frame()).await.expect("but not forever").is_err(), "{version}");
+                assert!(timeout(SOON, groups.next()).await.expect("nor does the track").is_none(), "{version}");
             };
             tokio::select! { () = tend => {}, () = story => {} }
         })

@@ -6,6 +6,7 @@
 
 use std::{fmt, time::Duration};
 
+use http::StatusCode;
 use moq_lite::{
     model::origin::Origin,
     session::{self, Roles, Session},
@@ -68,9 +69,10 @@ pub enum Retry {
 }
 
 impl From<&ConnectError> for Retry {
-    /// Whoever was refused, or asks for what makes no sense, is so again.
+    /// Whoever was refused, or asks for what makes no sense, is so again; whoever asked too often or too slowly may do better.
     fn from(error: &ConnectError) -> Self {
         match error {
+            ConnectError::Refused(StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => Self::Again,
             ConnectError::Refused(status) if status.is_client_error() => Self::Never,
             ConnectError::Scheme(_) | ConnectError::Host | ConnectError::Port | ConnectError::Path => Self::Never,
             _ => Self::Again,
@@ -102,9 +104,11 @@ pub enum Lost<E> {
 
 /// What happens between sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// There is none, and another is tried for.
-    Reconnecting,
+pub enum State<'a> {
+    /// There is none, and another is tried for. `lost`: how the last one ended; `None`: the peer ended it without a complaint.
+    Reconnecting {
+        lost: Option<&'a session::Error>,
+    },
     Connected,
 }
 
@@ -119,7 +123,8 @@ pub struct Reconnect {
 }
 
 impl Reconnect {
-    /// Runs `session`, and after it those that `dial` makes; returns once there are no more. `roles`: what each may do.
+    /// Runs `session`, and after it those that `dial` makes; returns once there are no more, which ends all tracks that wait for
+    /// their publisher. `roles`: what each may do.
     ///
     /// # Cancel safety
     /// Dropping the call closes the session there is.
@@ -128,7 +133,7 @@ impl Reconnect {
         session: Session<C>,
         dial: impl AsyncFnMut() -> Result<Session<C>, E>,
         roles: impl FnMut() -> Roles<C>,
-        told: impl FnMut(State),
+        told: impl FnMut(State<'_>),
     ) -> Lost<E>
     where
         E: fmt::Display,
@@ -142,11 +147,15 @@ impl Reconnect {
                 origin.tend(ticks.tick().await.into());
             }
         };
-        tokio::select! {
+        let lost = tokio::select! {
             biased;
             lost = self.sessions(session, dial, roles, told) => lost,
             lost = tend => lost,
-        }
+        };
+        // Nobody comes back to them.
+        origin.keep_orphans(Duration::ZERO);
+        origin.tend(Instant::now().into());
+        lost
     }
 
     async fn sessions<C: Connection, E>(
@@ -154,7 +163,7 @@ impl Reconnect {
         mut session: Session<C>,
         mut dial: impl AsyncFnMut() -> Result<Session<C>, E>,
         mut roles: impl FnMut() -> Roles<C>,
-        mut told: impl FnMut(State),
+        mut told: impl FnMut(State<'_>),
     ) -> Lost<E>
     where
         E: fmt::Display,
@@ -175,7 +184,7 @@ impl Reconnect {
                 Some(error) => info!(%error, "session lost, reconnecting"),
                 None => info!("session ended by the peer, reconnecting"),
             }
-            told(State::Reconnecting);
+            told(State::Reconnecting { lost: ended.as_ref() });
             let deadline = Instant::now() + self.patience;
             session = loop {
                 sleep(self.backoff.wait()).await;

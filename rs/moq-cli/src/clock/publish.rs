@@ -13,7 +13,7 @@ use super::{
     face::{self, Lap},
 };
 use crate::{
-    connect::Connect,
+    connect::{Connect, Patience},
     failure::Failure,
     on_air,
     peer::{Peer, Role},
@@ -29,6 +29,8 @@ const INTERVAL_MIN: Duration = Duration::from_millis(1);
 pub(crate) struct Options {
     #[command(flatten)]
     connect: Connect,
+    #[command(flatten)]
+    patience: Patience,
     /// Path of the broadcast below that of the URL; "" is that of the URL itself.
     path: Path,
     /// Name of the track.
@@ -50,7 +52,7 @@ impl Options {
         if self.interval < INTERVAL_MIN {
             return Err(Failure::usage(format!("--interval is {INTERVAL_MIN:?} at least")));
         }
-        let connect = Peer::connect(&self.connect, Role::Publish { keep: on_air::KEEP });
+        let connect = Peer::connect(&self.connect, Role::Publish { keep: on_air::KEEP }, self.patience.reconnect);
         let Some(connected) = signals.unless_ended(connect).await else { return Ok(()) };
         let mut peer = connected?;
 
@@ -67,10 +69,11 @@ impl Options {
             () = on_air::tend(&broadcast, &track) => {}
         }
         track.finish(None);
+        let link = peer.link();
         tokio::select! {
             biased;
-            () = on_air::served(&track) => {}
             error = peer.over() => return Err(error),
+            () = on_air::served(&track, &link, &signals) => {}
             () = on_air::tend(&broadcast, &track) => {}
         }
         peer.farewell().await;

@@ -8,8 +8,9 @@ use moq_proto::{Path, Version};
 
 use super::TRACK;
 use crate::{
-    connect::Connect,
+    connect::{Connect, Patience},
     event::Event,
+    link::Link,
     ordered::{Ordered, Piece},
     output::{Gone, Output},
     peer::{Peer, Role},
@@ -22,6 +23,8 @@ use crate::{
 pub(crate) struct Options {
     #[command(flatten)]
     connect: Connect,
+    #[command(flatten)]
+    patience: Patience,
     /// Path of the broadcast below that of the URL; "" is that of the URL itself.
     path: Path,
     /// Name of the track.
@@ -46,7 +49,7 @@ impl Options {
         let mut ordered = Ordered::new(track.subscribe(ask), None, None);
 
         let output = Output::start();
-        let write = self.write(peer.version, &mut ordered, &output);
+        let write = self.write(peer.version, peer.link(), &mut ordered, &output);
         let is_over = matches!(signals.unless_ended(write).await, Some(Ok(true)));
         output.finish().await?;
         match track.ended() {
@@ -59,20 +62,30 @@ impl Options {
     }
 
     async fn find(&self) -> anyhow::Result<(Peer, track::Consumer)> {
-        let mut peer = Peer::connect(&self.connect, Role::Watch(&self.path)).await?;
+        let mut peer = Peer::connect(&self.connect, Role::Watch(&self.path), self.patience.reconnect).await?;
         let track = peer.find(&self.path, &self.track, self.wait).await?;
         Ok((peer, track))
     }
 
     /// Writes until the clock stops, which is true, or there were enough ticks.
-    async fn write(&self, version: Version, ordered: &mut Ordered, output: &Output) -> Result<bool, Gone> {
+    async fn write(&self, version: Version, mut link: Link, ordered: &mut Ordered, output: &Output) -> Result<bool, Gone> {
         if self.json {
             output.write(Event::Connected { url: &self.connect.url, version }.line()).await?;
         }
         let (wall, mut ticks, mut base) = (Wall::new(), 0, String::new());
         let scale = ordered.subscription().track().info().timescale;
         loop {
-            let (group, frame, content) = match output.then(ordered.next()).await? {
+            let piece = tokio::select! {
+                biased;
+                state = link.changed() => {
+                    if self.json {
+                        output.write(Event::link(&self.connect.url, &state).line()).await?;
+                    }
+                    continue;
+                }
+                piece = output.then(ordered.next()) => piece?,
+            };
+            let (group, frame, content) = match piece {
                 Piece::Frame { group, frame, content } => (group, frame, content),
                 Piece::Over => return Ok(true),
                 Piece::Group { .. } | Piece::Ended { .. } => continue,

@@ -136,8 +136,9 @@ fn an_interrupted_viewer_leaves_at_once() {
 #[test]
 fn a_relay_that_goes_takes_everybody_along() {
     let relay = Relay::start();
-    let publisher = relay.moq(Over::WebTransport, "publish", &["room", "track"]);
-    let viewer = relay.moq(Over::WebTransport, "subscribe", &["--json", "--wait", "1m", "room", "track"]);
+    let publisher = relay.moq(Over::WebTransport, "publish", &["--reconnect", "0s", "room", "track"]);
+    let args = ["--reconnect", "0s", "--json", "--wait", "1m", "room", "track"];
+    let viewer = relay.moq(Over::WebTransport, "subscribe", &args);
     let list = relay.moq(Over::WebSocket, "announced", &[]);
     list.says("+ room\n");
     viewer.says("\"connected\"");

@@ -12,6 +12,7 @@ use std::{
         mpsc,
     },
     thread,
+    time::Instant,
 };
 
 use crate::program::PATIENCE;
@@ -114,6 +115,11 @@ impl Relay {
         self.web.port()
     }
 
+    /// The URL that development relays have. For one [on one port](Self::on_one_port).
+    pub(crate) fn development(&self) -> String {
+        format!("http://localhost:{}", self.port())
+    }
+
     /// The URL of a path at this relay.
     pub(crate) fn url(&self, over: Over, path: &str) -> String {
         match over {
@@ -121,6 +127,26 @@ impl Relay {
             Over::Quic => format!("moqt://{}{path}", self.udp),
             Over::WebSocket => format!("ws://{}{path}", self.web),
         }
+    }
+
+    /// Starts it again where it was before it [ended](Self::end), with a new certificate and open to everybody below `path`. For
+    /// one [on one port](Self::on_one_port).
+    pub(crate) fn restart(&mut self, path: &str) {
+        let address = (Ipv6Addr::UNSPECIFIED, self.port()).into();
+        let deadline = Instant::now() + PATIENCE;
+        *self = loop {
+            match Self::listen(address, path) {
+                Ok(relay) => break relay,
+                // Somebody else's socket may have the port for a moment.
+                Err(log) => assert!(Instant::now() < deadline, "{SILENT}\n{log}"),
+            }
+        };
+    }
+
+    /// Sends it this signal, which ends it.
+    pub(crate) fn end(&mut self, signal: &str) {
+        assert!(Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status().unwrap().success());
+        self.child.wait().unwrap();
     }
 
     /// Asks it to stop.

@@ -35,8 +35,8 @@ use crate::{
     transport::{Connection, RecvStream, StreamError},
 };
 
-/// How long a group that its publisher reset is left open where another source has it too: a publisher that breaks down resets
-/// its groups and its subscriptions, and which of them is heard of first is chance.
+/// How long a group that its publisher reset is left open where another source has it too, or may later: a publisher that
+/// breaks down resets its groups and its subscriptions, and which of them is heard of first is chance.
 const RESET_WAIT: Duration = Duration::from_millis(500);
 
 /// What we ask of the peer: which track a subscribe id stands for.
@@ -243,13 +243,18 @@ async fn fill<C: Connection>(shared: &Shared<C>, mut stream: C::RecvStream, earl
         // Its session ends with it.
         Err(Cut::Lost) => {}
         Err(Cut::Reset(code)) => {
-            if arrival.source.has_alternative(shared) {
+            if arrival.source.has_alternative(shared) || (code == close::stream::SESSION_CLOSED && is_waited_for(shared)) {
                 sleep(RESET_WAIT).await;
             }
             slot.abort(code);
         }
         Err(Cut::Refused(code)) => slot.abort(code),
     }
+}
+
+/// Whether a publisher that the peer has lost may come back to its tracks here.
+fn is_waited_for<C: Connection>(shared: &Shared<C>) -> bool {
+    shared.inbound.as_ref().is_some_and(|inbound| inbound.keeps_orphans())
 }
 
 /// Why a group stops in the middle.

@@ -63,6 +63,8 @@ pub(super) struct Selection {
     waiting: VecDeque<group::Consumer>,
     /// Groups let go of for want of a place, since they were last told.
     crowded_out: u64,
+    /// The lowest group wanted that was cut off, and may arrive again.
+    missed: Option<u64>,
     /// No stream could be opened when last tried.
     starved: bool,
     /// A group was sent.
@@ -73,8 +75,8 @@ impl Selection {
     pub(super) fn new(track: track::Consumer, wish: Wish) -> Self {
         let (seen, served) = (track.arrived(), Served::default());
         let (waiting, crowded_out) = (VecDeque::new(), 0);
-        let mut selection =
-            Self { track, wish, seen, floor: None, newest: 0, served, waiting, crowded_out, starved: false, begun: false };
+        let (floor, missed, starved, begun) = (None, None, false, false);
+        let mut selection = Self { track, wish, seen, floor, newest: 0, served, waiting, crowded_out, missed, starved, begun };
         selection.look_back();
         selection
     }
@@ -150,8 +152,12 @@ impl Selection {
         let late = sequence < self.newest;
         self.newest = self.newest.max(sequence);
         let above = self.wish.end.is_some_and(|end| sequence > end);
-        // A group that was cut off is for nobody new; if it arrives again, whole, that counts.
-        if above || self.is_below(sequence) || group.is_cut() || (late && self.is_expired(sequence)) {
+        if above || self.is_below(sequence) || (late && self.is_expired(sequence)) {
+            return false;
+        }
+        if group.is_cut() {
+            // It is for nobody new; if it arrives again, whole, that counts.
+            self.missed = Some(self.missed.map_or(sequence, |missed| missed.min(sequence)));
             return false;
         }
         if !self.served.insert(sequence) {
@@ -191,7 +197,7 @@ impl Selection {
     fn lowest_with(&self, sequence: u64) -> u64 {
         match self.wish.start {
             Start::Latest { strict: true } => sequence,
-            _ => self.waiting.iter().map(group::Consumer::sequence).fold(sequence, u64::min),
+            _ => self.waiting.iter().map(group::Consumer::sequence).chain(self.missed).fold(sequence, u64::min),
         }
     }
 

@@ -130,7 +130,7 @@ pub struct Peer {
     pub version: Version,
     pub connection: memory::Connection,
     pub closer: Closer<memory::Connection>,
-    origin: Origin,
+    pub origin: Origin,
     budget: Budget,
     ended: JoinHandle<Result<(), Error>>,
 }

@@ -27,7 +27,8 @@ fn waits_grow_to_the_longest_and_begin_anew() {
 #[test]
 fn what_was_refused_is_not_tried_again() {
     let refused = |status: u16| Retry::from(&ConnectError::Refused(http::StatusCode::from_u16(status).unwrap()));
-    assert_eq!([401, 403, 404, 503].map(refused), [Retry::Never, Retry::Never, Retry::Never, Retry::Again]);
+    assert_eq!([401, 403, 404].map(refused), [Retry::Never; 3]);
+    assert_eq!([408, 429, 503].map(refused), [Retry::Again; 3]);
     let closed = |code: u32| Retry::from(&session::Error::Connection(ConnectionError::Closed { code, reason: String::new() }));
     assert_eq!(closed(close::session::UNAUTHORIZED.get()), Retry::Never);
     assert_eq!(closed(close::session::INTERNAL_ERROR.get()), Retry::Again);
@@ -37,11 +38,11 @@ fn what_was_refused_is_not_tried_again() {
 /// Why a test's dial fails.
 #[derive(Debug, thiserror::Error)]
 #[error("no relay")]
-struct NoRelay;
+struct NoRelay(Retry);
 
 impl From<&NoRelay> for Retry {
-    fn from(_: &NoRelay) -> Self {
-        Self::Again
+    fn from(error: &NoRelay) -> Self {
+        error.0
     }
 }
 
@@ -72,7 +73,7 @@ async fn a_subscription_survives_its_sessions() {
                 dialled.borrow_mut().push(there.clone());
                 let versions = [version];
                 let (session, ()) = tokio::join!(Session::connect(there, &versions), relaying.serve(here, version));
-                session.map_err(|_| NoRelay)
+                session.map_err(|_| NoRelay(Retry::Again))
             };
             let hop = session::random_hop();
             let origin = Origin::new(hop);
@@ -82,7 +83,9 @@ async fn a_subscription_survives_its_sessions() {
             let states = Rc::new(RefCell::new(Vec::new()));
             let told = states.clone();
             let running = spawn_local(async move {
-                reconnect.run(first, dial, || roles(&inside, hop), |state| told.borrow_mut().push(state)).await
+                reconnect
+                    .run(first, dial, || roles(&inside, hop), |state| told.borrow_mut().push(state == State::Connected))
+                    .await
             });
             let view = origin.consumer(Path::root(), vec![Path::root()], Horizon::new());
             let broadcast = timeout(SOON, view.consume_wait(&"room".parse().unwrap())).await.unwrap();
@@ -102,7 +105,7 @@ async fn a_subscription_survives_its_sessions() {
                 assert_eq!(frame.payload, "after", "{version}: in the middle of the group");
             }
             assert!(!running.is_finished());
-            assert_eq!(states.borrow()[..3], [State::Connected, State::Reconnecting, State::Connected]);
+            assert_eq!(states.borrow()[..3], [true, false, true]);
             assert_eq!(states.borrow().len(), 21);
         })
         .await;
@@ -120,7 +123,7 @@ async fn whoever_finds_no_relay_gives_up_in_time() {
         let mut tries = 0;
         let dial = async || {
             tries += 1;
-            Err(NoRelay)
+            Err(NoRelay(Retry::Again))
         };
         let reconnect = Reconnect { origin: origin.clone(), backoff: backoff(), patience: Duration::from_secs(10) };
         let began = Instant::now();
@@ -129,7 +132,7 @@ async fn whoever_finds_no_relay_gives_up_in_time() {
             there.lose();
         };
         let (lost, ()) = tokio::join!(reconnect.run(first.unwrap(), dial, || roles(&origin, hop), |_| {}), lose);
-        assert!(matches!(lost, Lost::Dial(NoRelay)));
+        assert!(matches!(lost, Lost::Dial(NoRelay(_))));
         let took = began.elapsed();
         assert!((Duration::from_secs(10)..Duration::from_secs(13)).contains(&took), "{took:?}");
         // 0.1 + 0.2 + 0.4 + 0.8 + 1.6, then every two seconds.
@@ -151,6 +154,37 @@ async fn without_patience_the_first_loss_is_the_last() {
         there.lose();
         let lost = reconnect.run(first.unwrap(), dial, || roles(&origin, hop), |_| {}).await;
         assert!(matches!(lost, Lost::Session(Some(session::Error::Connection(ConnectionError::Lost(_))))));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_at_last_waits_for_nobody() {
+    story(async {
+        let relay = Relay::new();
+        let publisher: Peer = relay.join(Version::Lite05).await;
+        let room = publisher.publish("room");
+        let video = room.create_track("video");
+        video.append_group().finish();
+        let (there, here) = memory::connect(pair::options(Version::Lite05));
+        let (first, ()) = tokio::join!(Session::connect(there.clone(), &[Version::Lite05]), relay.serve(here, Version::Lite05));
+        let hop = session::random_hop();
+        let (origin, first) = (Origin::new(hop), first.unwrap());
+        let reconnect = Reconnect { origin: origin.clone(), backoff: backoff(), patience: Duration::from_secs(3600) };
+        let watch = async {
+            let view = origin.consumer(Path::root(), vec![Path::root()], Horizon::new());
+            let broadcast = timeout(SOON, view.consume_wait(&"room".parse().unwrap())).await.unwrap();
+            let track = broadcast.track("video").await.unwrap();
+            let mut groups = track.subscribe(demand::Ask { start: demand::Start::At(0), ..demand::Ask::default() });
+            timeout(SOON, groups.next()).await.expect("a group in time").expect("no end");
+            there.lose();
+            assert!(timeout(SOON, groups.next()).await.expect("an end in time").is_none());
+            track.ended()
+        };
+        let dial = async || Err(NoRelay(Retry::Never));
+        let (lost, ended) = tokio::join!(reconnect.run(first, dial, || roles(&origin, hop), |_| {}), watch);
+        assert!(matches!(lost, Lost::Dial(NoRelay(_))));
+        assert_eq!(ended, Some(Err(close::stream::SESSION_CLOSED)));
     })
     .await;
 }

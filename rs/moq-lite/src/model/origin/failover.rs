@@ -37,8 +37,8 @@ struct Orphan {
 }
 
 impl Origin {
-    /// Keeps tracks that have lost their only source for `grace`, in case their publisher is announced again. Their readers
-    /// notice nothing but the pause. Zero, the default, ends them with their source; no time passes but by [`tend`](Self::tend).
+    /// Keeps tracks that have lost their only source for `grace`, in case their publisher is announced again, and the groups
+    /// that were under way. Their readers notice nothing but the pause. Zero, the default, ends them with their source; no time passes but by [`tend`](Self::tend).
     pub fn keep_orphans(&self, grace: Duration) {
         self.shared.orphans.lock().grace = grace;
     }
@@ -90,6 +90,11 @@ impl Producer {
         others.try_fold(track, |track, other| other.hand_over(track).err().ok_or(())).map_or(Ok(()), Err)
     }
 
+    /// Whether tracks without a source are [kept](Self::keep_orphan).
+    pub fn keeps_orphans(&self) -> bool {
+        !self.shared.orphans.lock().grace.is_zero()
+    }
+
     /// Keeps a track whose only source is lost until its publisher is announced at this path again, for as long as the origin
     /// [keeps](Origin::keep_orphans) such tracks.
     ///
@@ -103,6 +108,7 @@ impl Producer {
                 return Err(track);
             }
             let principal = self.peer.principal.clone();
+            track.hold_aside(true);
             orphans.waiting.push(Orphan { path: path.clone(), publisher, principal, track, since: None });
         }
         // Somebody may have come between the search for others and now.
@@ -126,7 +132,9 @@ impl Shared {
         let taken: Vec<_> = orphans.waiting.extract_if(.., theirs).collect();
         drop(orphans);
         let refused = taken.into_iter().filter_map(|Orphan { track, path, publisher, principal, since }| {
+            track.hold_aside(false);
             let track = source.broadcast.hand_over(track).err()?;
+            track.hold_aside(true);
             Some(Orphan { track, path, publisher, principal, since })
         });
         let refused: Vec<_> = refused.collect();

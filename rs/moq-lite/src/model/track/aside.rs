@@ -17,9 +17,15 @@ pub const ASIDE_MAX: usize = 64;
 /// How long a group waits to be continued: as long as the tries of a subscription take that its publisher resets.
 const WAIT: Duration = Duration::from_secs(3);
 
+/// How long a group still waits once its source says that it begins with a later one: what a relay has to begin with can be
+/// overtaken by what comes after it.
+const OVERTAKEN_WAIT: Duration = Duration::from_secs(1);
+
 #[derive(Debug, Default)]
 pub(super) struct Aside {
     left: BTreeMap<u64, Left>,
+    /// There is no source that could be late.
+    held: bool,
     /// Sources in a row that failed while they could be reached, and had brought nothing.
     strikes: u32,
 }
@@ -28,8 +34,8 @@ pub(super) struct Aside {
 #[derive(Debug)]
 struct Left {
     subgroup: subgroup::Producer,
-    /// Counted from the track's beginning.
-    since: Duration,
+    /// How long it waits, counted from the track's beginning.
+    until: Duration,
 }
 
 impl Aside {
@@ -50,7 +56,10 @@ impl Aside {
 
     /// Those that have waited long enough.
     pub(super) fn tend(shared: &Shared, elapsed: Duration) {
-        Self::give_up(shared, |_, left| elapsed.saturating_sub(left.since) >= WAIT);
+        if shared.aside.lock().held {
+            return;
+        }
+        Self::give_up(shared, |_, left| elapsed >= left.until);
     }
 }
 
@@ -59,7 +68,7 @@ impl Producer {
     /// seconds, then it is aborted with SESSION_CLOSED, as it is at once when there are [`ASIDE_MAX`] newer ones.
     pub fn set_aside(&self, sequence: u64, subgroup: subgroup::Producer) {
         let shared = &self.shared;
-        let left = Left { subgroup, since: shared.feed.clock.elapsed() };
+        let left = Left { subgroup, until: shared.feed.clock.elapsed() + WAIT };
         let mut aside = shared.aside.lock();
         let replaced = aside.left.insert(sequence, left);
         let surplus = if aside.left.len() > ASIDE_MAX { aside.left.pop_first() } else { None };
@@ -71,6 +80,15 @@ impl Producer {
         if shared.groups.lock().aborted().is_some() {
             Aside::end(shared);
         }
+    }
+
+    /// While the track has no source at all, what was set aside waits as long as the track does; its time begins anew with the
+    /// next source.
+    pub(in crate::model) fn hold_aside(&self, held: bool) {
+        let until = self.shared.feed.clock.elapsed() + WAIT;
+        let mut aside = self.shared.aside.lock();
+        aside.held = held;
+        aside.left.values_mut().for_each(|left| left.until = until);
     }
 
     /// The group that was set aside, to be continued by a stream of the same kind. One of another kind cannot continue it: it
@@ -89,9 +107,11 @@ impl Producer {
         self.shared.aside.lock().left.keys().next().copied()
     }
 
-    /// Says that no source will continue groups below this one.
+    /// Says that the source begins with this group: those below wait for about a second more.
     pub fn give_up_below(&self, sequence: u64) {
-        Aside::give_up(&self.shared, |waiting, _| waiting < sequence);
+        let until = self.shared.feed.clock.elapsed() + OVERTAKEN_WAIT;
+        let mut aside = self.shared.aside.lock();
+        aside.left.range_mut(..sequence).for_each(|(_, left)| left.until = left.until.min(until));
     }
 
     /// Whether nothing more is to come: the track was aborted, or it was finished and no group of it is open.

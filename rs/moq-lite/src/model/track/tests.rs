@@ -672,8 +672,13 @@ fn nothing_waits_forever_to_be_continued() {
     let (reading, subgroup) = begun(&track, 4, Framing::Sized);
     track.set_aside(4, subgroup);
     track.give_up_below(4);
+    track.tend(began + Duration::from_secs(6));
     assert!(!reading.is_ended());
     track.give_up_below(5);
+    assert!(!reading.is_ended(), "it may have been overtaken");
+    track.tend(began + Duration::from_millis(6900));
+    assert!(!reading.is_ended());
+    track.tend(began + Duration::from_secs(7));
     assert!(reading.is_cut(), "a source said that it begins later");
 
     let (reading, subgroup) = begun(&track, 5, Framing::Sized);
@@ -683,6 +688,23 @@ fn nothing_waits_forever_to_be_continued() {
     track.set_aside(6, latest);
     assert_eq!(reading.ending(), Some(Ending::Aborted(CloseCode::new(70))));
     assert!(late.is_cut(), "there is nobody left to continue it");
+}
+
+#[test]
+fn without_a_source_groups_wait_as_long_as_the_track() {
+    let track = track();
+    let began = Instant::now();
+    track.tend(began);
+    let (reading, subgroup) = begun(&track, 3, Framing::Sized);
+    track.hold_aside(true);
+    track.set_aside(3, subgroup);
+    track.tend(began + Duration::from_secs(60));
+    assert!(!reading.is_ended());
+    track.hold_aside(false);
+    track.tend(began + Duration::from_secs(62));
+    assert!(!reading.is_ended(), "the next source has its time too");
+    track.tend(began + Duration::from_secs(63));
+    assert!(reading.is_cut());
 }
 
 #[test]
