@@ -44,16 +44,32 @@ pub(crate) async fn watched(track: &track::Producer) {
     }
 }
 
-/// Waits until all who watch a track that has ended have its last groups, those included whom a lost session cut off. Never
-/// ends once there are no more sessions. An `end` that is asked for ends the wait for those who are not there.
-pub(crate) async fn served(track: &track::Producer, link: &Link, signals: &Signals) {
-    loop {
-        let lost = link.lost();
-        let is_end_asked = signals.unless_ended(back(track, link)).await.is_none();
-        // Whoever is that slow will not have it.
-        let is_late = timeout(LAST_GROUPS, unwatched(track)).await.is_err();
-        if is_end_asked || is_late || link.lost() == lost {
-            return;
+/// Those who watch a track as it ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Audience {
+    is_here: bool,
+    /// Sessions lost by then.
+    lost: u64,
+}
+
+impl Audience {
+    /// To be asked before the track is finished: whoever has all of it by then may be gone a moment later.
+    pub(crate) fn of(track: &track::Producer, link: &Link) -> Self {
+        Self { is_here: track.demand().is_some(), lost: link.lost() }
+    }
+
+    /// Waits until all of them have the last groups, those included whom a lost session cut off. Never ends once there are no
+    /// more sessions. An end that is asked for ends the wait for those who are not there.
+    pub(crate) async fn served(mut self, track: &track::Producer, link: &Link, signals: &Signals) {
+        loop {
+            let is_here = self.is_here && link.lost() == self.lost;
+            self = Self { is_here: true, lost: link.lost() };
+            let is_end_asked = !is_here && signals.unless_ended(back(track, link)).await.is_none();
+            // Whoever is that slow will not have it.
+            let is_late = timeout(LAST_GROUPS, unwatched(track)).await.is_err();
+            if is_end_asked || is_late || link.lost() == self.lost {
+                return;
+            }
         }
     }
 }

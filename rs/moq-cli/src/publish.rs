@@ -14,7 +14,7 @@ use crate::{
     grouping::{Grouping, Place, Rules},
     input,
     link::Link,
-    on_air,
+    on_air::{self, Audience},
     output::Output,
     peer::{Peer, Role},
     progress::{Progress, Quiet},
@@ -97,12 +97,13 @@ impl Options {
                 () = on_air::tend(&broadcast, &track) => Ok(()),
             }
         };
+        let link = peer.link();
+        let audience = Audience::of(&track, &link);
         publishing.finish().await?;
 
-        let link = peer.link();
         let served = async {
             let _ = timeout(self.stay, signals.end()).await;
-            on_air::served(&track, &link, &signals).await;
+            audience.served(&track, &link, &signals).await;
         };
         tokio::select! {
             biased;

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     connect::{Connect, Patience},
     failure::Failure,
-    on_air,
+    on_air::{self, Audience},
     peer::{Peer, Role},
     signal::Signals,
     wall::Wall,
@@ -68,12 +68,13 @@ impl Options {
             error = peer.over() => return Err(error),
             () = on_air::tend(&broadcast, &track) => {}
         }
-        track.finish(None);
         let link = peer.link();
+        let audience = Audience::of(&track, &link);
+        track.finish(None);
         tokio::select! {
             biased;
             error = peer.over() => return Err(error),
-            () = on_air::served(&track, &link, &signals) => {}
+            () = audience.served(&track, &link, &signals) => {}
             () = on_air::tend(&broadcast, &track) => {}
         }
         peer.farewell().await;
