@@ -111,8 +111,12 @@ impl Producer {
             track.hold_aside(true);
             orphans.waiting.push(Orphan { path: path.clone(), publisher, principal, track, since: None });
         }
-        // Somebody may have come between the search for others and now.
-        self.others(&path, publisher).iter().for_each(|source| self.shared.reunite(&path, source));
+        // The publisher may have come back before its track was lost, over the same peer even, which is none of the alternatives.
+        let here: Vec<Arc<Source>> = {
+            let places = self.shared.read();
+            places.tree.get(path.as_str()).into_iter().flat_map(|place| place.sources()).cloned().collect()
+        };
+        here.iter().filter(|source| source.is_alive()).for_each(|source| self.shared.reunite(&path, source));
         Ok(())
     }
 }
