@@ -434,6 +434,30 @@ async fn a_viewer_may_keep_tracks_that_its_relay_does_not() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_relay_that_lets_go_of_publishers_before_viewers_cuts_no_group() {
+    for version in named() {
+        story(async {
+            let relay = Relay::new();
+            let mut publisher = Publisher::start(&relay, version, Moment::default()).await;
+            let viewer = relay.join(version).await;
+            viewer.origin.keep_orphans(Duration::from_secs(60));
+            let mut groups = watch(&viewer).await;
+            publisher.say(Moment::default());
+            let mut seen = next(&mut groups).await;
+            seen.next_frame().await.unwrap().unwrap();
+
+            publisher.die(Death::Lost);
+            // The viewer hears of its group's end, and no more of its track's.
+            sleep(Duration::from_millis(1)).await;
+            viewer.connection.lose();
+            assert!(timeout(SOON, seen.next_frame()).await.is_err(), "{version}: the group waits");
+            assert!(timeout(SOON, groups.next()).await.is_err(), "{version}: so does the track");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn tracks_whose_publisher_stays_away_end() {
     for version in named() {
         story(async {

@@ -2,6 +2,8 @@
 //!
 //! The relay is killed, or asked to stop, and started again on its port, where it has a new certificate.
 
+use std::{thread, time::Duration};
+
 use crate::{
     program::Program,
     relay::{Over, Relay},
@@ -43,10 +45,11 @@ fn all_of(publisher: Program, viewer: Program, rounds: u32) {
 }
 
 /// A relay that ends by this signal and starts again, under a publisher that goes on meanwhile.
-fn starts_again(signal: &str, url: fn(&Relay) -> String, times: u32) {
+fn starts_again(signal: &str, way: Over, times: u32) {
     let mut relay = Relay::on_one_port();
-    let viewer = watch(&url(&relay), &[]);
-    let mut publisher = publish(&url(&relay), &[]);
+    let (url, args) = way_to(&relay, way);
+    let viewer = watch(&url, args);
+    let mut publisher = publish(&url, args);
     round(&mut publisher, &viewer, 0);
     for time in 0..times {
         publisher.write(lines(2 * time + 1).as_bytes());
@@ -57,23 +60,67 @@ fn starts_again(signal: &str, url: fn(&Relay) -> String, times: u32) {
     all_of(publisher, viewer, 2 * times + 1);
 }
 
+/// A URL that leads to the relay this way, also once it has another certificate, and what has to be said with it.
+fn way_to(relay: &Relay, way: Over) -> (String, &'static [&'static str]) {
+    match way {
+        Over::WebTransport => (relay.development(), &[]),
+        Over::Quic => (format!("moqt://localhost:{}", relay.port()), &["--insecure"]),
+        Over::WebSocket => (websocket(relay), &[]),
+    }
+}
+
 fn websocket(relay: &Relay) -> String {
-    relay.url(Over::WebSocket, "/").replace("[::]", "localhost")
+    format!("ws://localhost:{}/", relay.port())
 }
 
 #[test]
 fn a_relay_that_is_stopped_and_started_again_is_found_with_its_new_certificate() {
-    starts_again("TERM", Relay::development, 3);
+    starts_again("TERM", Over::WebTransport, 3);
 }
 
 #[test]
-fn a_relay_that_dies_is_missed_over_quic_too() {
-    starts_again("KILL", Relay::development, 1);
+fn a_relay_that_is_stopped_and_started_again_is_found_over_quic() {
+    starts_again("TERM", Over::Quic, 3);
+}
+
+#[test]
+fn a_relay_that_is_stopped_and_started_again_is_found_over_websocket() {
+    starts_again("TERM", Over::WebSocket, 3);
+}
+
+#[test]
+fn a_relay_that_dies_is_missed_over_webtransport() {
+    starts_again("KILL", Over::WebTransport, 1);
+}
+
+#[test]
+fn a_relay_that_dies_is_missed_over_quic() {
+    starts_again("KILL", Over::Quic, 1);
 }
 
 #[test]
 fn a_relay_that_dies_and_starts_again_changes_nothing_but_the_time() {
-    starts_again("KILL", websocket, 3);
+    starts_again("KILL", Over::WebSocket, 3);
+}
+
+#[test]
+fn what_the_publisher_keeps_no_more_is_left_out_and_nothing_else() {
+    let mut relay = Relay::on_one_port();
+    let url = websocket(&relay);
+    let viewer = watch(&url, &[]);
+    let args = ["publish", "--json", "--wait", "--group-frames", "1", "--keep", "500ms", &url, "room", "track"];
+    let mut publisher = Program::start(&args);
+    publisher.write(b"begun\n");
+    viewer.says("begun");
+    relay.end("KILL");
+    publisher.says("reconnecting");
+    publisher.write(b"too old\nthe newest\n");
+    publisher.says("{\"event\":\"group\",\"group\":2}");
+    // Groups go once a second, and are kept for one more.
+    thread::sleep(Duration::from_secs(3));
+    relay.restart("");
+    publisher.end().well();
+    assert_eq!(viewer.end().well().text(), "begun\nthe newest\n");
 }
 
 #[test]

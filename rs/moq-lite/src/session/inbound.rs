@@ -36,8 +36,9 @@ use crate::{
 };
 
 /// How long a group that its publisher reset is left open where another source has it too, or may later: a publisher that
-/// breaks down resets its groups and its subscriptions, and which of them is heard of first is chance.
-const RESET_WAIT: Duration = Duration::from_millis(500);
+/// breaks down resets its groups and its subscriptions, and which of them is heard of first is chance. A relay tells of the
+/// subscription a quarter of a second later, and that may have to be sent twice.
+const RESET_WAIT: Duration = Duration::from_secs(1);
 
 /// What we ask of the peer: which track a subscribe id stands for.
 #[derive(Default)]
@@ -204,7 +205,7 @@ pub(super) async fn group<C: Connection>(
         Ok(header) => header,
         Err(failure) => return Err((receiver, failure)),
     };
-    let Some(mut arrival) = arrival(shared, &header) else {
+    let Some(arrival) = arrival(shared, &header) else {
         return Err((receiver, Failure::Ended(close::stream::CANCELLED)));
     };
     count(&shared.stats.counters().received_groups, 1);
@@ -214,13 +215,13 @@ pub(super) async fn group<C: Connection>(
     tokio::select! {
         biased;
         _ = open.changed() => {}
-        () = fill(shared, stream, early, &mut arrival) => {}
+        () = fill(shared, stream, early, arrival) => {}
     }
     Ok(())
 }
 
 /// Reads a stream into its group, however it ends.
-async fn fill<C: Connection>(shared: &Shared<C>, mut stream: C::RecvStream, early: Bytes, arrival: &mut Arrival) {
+async fn fill<C: Connection>(shared: &Shared<C>, mut stream: C::RecvStream, early: Bytes, mut arrival: Arrival) {
     let counters = shared.stats.counters();
     let received = |bytes| count(&counters.received_bytes, bytes);
     let mut burst = if early.is_empty() { Vec::new() } else { vec![early] };
@@ -232,7 +233,7 @@ async fn fill<C: Connection>(shared: &Shared<C>, mut stream: C::RecvStream, earl
             arrival.groups.set(arrival.groups.get() + 1);
         }
     }
-    let slot = &arrival.slot;
+    let slot = arrival.slot;
     let cut = match cut {
         Some(cut) => Err(cut),
         None => receive(stream, burst, |burst| slot.append(burst), received).await,
@@ -244,9 +245,15 @@ async fn fill<C: Connection>(shared: &Shared<C>, mut stream: C::RecvStream, earl
         Err(Cut::Lost) => {}
         Err(Cut::Reset(code)) => {
             if arrival.source.has_alternative(shared) || (code == close::stream::SESSION_CLOSED && is_waited_for(shared)) {
-                sleep(RESET_WAIT).await;
+                // Not here: media has arrived when its streams have, and a session that ends meanwhile leaves the slot as it is.
+                shared.spawner.spawn(async move {
+                    sleep(RESET_WAIT).await;
+                    slot.abort(code);
+                    Ok(())
+                });
+            } else {
+                slot.abort(code);
             }
-            slot.abort(code);
         }
         Err(Cut::Refused(code)) => slot.abort(code),
     }
