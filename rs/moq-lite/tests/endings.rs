@@ -23,7 +23,10 @@ use moq_lite::{
     },
     transport::{self, Connection as _, ConnectionError, ConnectionStats, Rank, SendStream as _},
 };
-use moq_proto::{CloseCode, FrameHead, Writer};
+use moq_proto::{
+    CloseCode, FrameHead, Writer,
+    lite::{Replies, message::SubscribeReply},
+};
 use tokio::time::{Instant, sleep};
 
 /// A connection whose last handle is noticed.
@@ -242,6 +245,47 @@ async fn a_publisher_that_resets_again_and_again_is_asked_a_few_times_ever_later
         let pauses: Vec<Duration> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
         assert!((2..=6).contains(&asked.len()), "{version}: asked {} times", asked.len());
         assert!(pauses.is_sorted_by(|earlier, later| earlier < later), "{version}: {pauses:?}");
+    })
+    .await;
+}
+
+/// A relay that is asked for the rest of a track hears of its own source's groups in whatever order.
+#[tokio::test(start_paused = true)]
+async fn what_is_missing_of_a_resumed_track_is_waited_for_though_a_later_group_is_named_first() {
+    each_version(async |version| {
+        let dialect = version.dialect();
+        let server = Server::new();
+        let mut publisher = server.join(version).await;
+        let _announced = publisher.announce("live").await;
+        let live = server.heard("live").await;
+        let (mut groups, (id, (mut send, _recv))) = tokio::join!(
+            async {
+                let track = soon("the track", live.track("video")).await.unwrap();
+                track.subscribe(demand::Ask { start: demand::Start::At(0), ..demand::Ask::default() })
+            },
+            publisher.asked(),
+        );
+        publisher.open_group(id, 5).await.finish().unwrap();
+        assert_eq!(soon("a group", groups.next()).await.unwrap().sequence(), 5, "{version}");
+        send.reset(77);
+
+        let (id, (mut send, _recv)) = publisher.asked().await;
+        publisher.open_group(id, 8).await.finish().unwrap();
+        if dialect.replies == Replies::StartEnd {
+            for reply in [SubscribeReply::Start { group: 8_u8.into() }, SubscribeReply::End { group: 9_u8.into() }] {
+                write(&mut send, &dialect.reply.to_wire(&reply)).await;
+            }
+        }
+        send.finish().unwrap();
+        settle().await;
+        for late in [6, 7] {
+            publisher.open_group(id, late).await.finish().unwrap();
+        }
+        let mut rest = Vec::new();
+        while let Some(group) = soon("a group, or the end", groups.next()).await {
+            rest.push(group.sequence());
+        }
+        assert_eq!(rest, [8, 6, 7], "{version}");
     })
     .await;
 }

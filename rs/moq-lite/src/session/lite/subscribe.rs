@@ -432,6 +432,9 @@ async fn converse<C: Connection>(
                 Some(_) => {}
                 None => {
                     let _ = sender.finish();
+                    // A relay says where it began, which later groups may have made it do sooner than those that are missing here.
+                    let missing = floor.filter(|_| begin == Begin::Resumed);
+                    let first = first.map(|first| missing.map_or(first, |missing| missing.min(first)));
                     return Ok(Followed::Ended { first, end });
                 }
             },
