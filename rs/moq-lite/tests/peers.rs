@@ -4,6 +4,8 @@
 
 mod bare;
 
+use std::time::Duration;
+
 use bare::{Bare, Peer, Server, drain, everything, hop, path, publish, read, reset, settle, soon, stopped, write};
 use bytes::{BufMut, BytesMut};
 use moq_lite::{
@@ -12,6 +14,7 @@ use moq_lite::{
         demand::Ask,
         origin::{Horizon, Origin},
         route::Route,
+        track,
     },
     session::{Roles, random_hop},
     testing::{
@@ -24,7 +27,7 @@ use moq_proto::{
     Cost, HopChain, HopId, Path, VarInt, Version, close,
     lite::{
         self,
-        message::{Announce, AnnounceOk, AnnounceRequest, Setup, SubscribeOptions},
+        message::{Announce, AnnounceOk, AnnounceRequest, Setup, SubscribeOptions, TrackRequest},
     },
 };
 
@@ -114,6 +117,48 @@ async fn an_announcement_that_ends_has_no_hops() {
         })
         .await;
     }
+}
+
+/// "For ever" does not fit JavaScript.
+#[tokio::test(start_paused = true)]
+async fn a_track_that_is_kept_for_ever_is_told_in_53_bits() {
+    for version in [Version::Lite05, Version::Lite06] {
+        story(async move {
+            let server = Server::new();
+            let here = server.origin.producer(Path::root(), vec![Path::root()], Horizon::new());
+            let cam = broadcast::Producer::new(server.budget.account());
+            let _cam = here.publish(&path("cam"), Route::local(), cam.consume()).unwrap();
+            let info = track::Info { max_age: Duration::MAX, ..track::Info::default() };
+            let _track = cam.create_track("catalog", info).unwrap();
+            let mut viewer = server.join(version).await;
+            let dialect = version.dialect();
+            let request = TrackRequest { broadcast: path("cam"), track: "catalog".into() };
+            let wire = dialect.track.as_ref().unwrap().to_wire(&request);
+            let (_send, mut recv) = viewer.bare.open_bi(&[&[lite::stream::TRACK.get() as u8], &wire[..]].concat()).await;
+            let told = soon("TRACK_INFO", read(&mut recv, 2)).await.unwrap();
+            let told = dialect.track_info.as_ref().unwrap().decode(&told[1..]).unwrap();
+            assert_eq!(told.max_age.get(), JAVASCRIPT_MAX, "{version}");
+        })
+        .await;
+    }
+}
+
+/// SETUP and announcements are streams of their own, so either may come first.
+#[tokio::test(start_paused = true)]
+async fn what_a_link_costs_counts_also_when_it_is_told_after_the_announcement() {
+    story(async {
+        let server = Server::new();
+        let mut late = server.join_unnamed(Version::Lite06, pair::options(Version::Lite06)).await;
+        let start = Announce::Start { suffix: path("cam"), hops: chain(&[1]), cost: Cost::new(3, 4) };
+        let _announced = announce(&mut late, &[start]).await;
+        settle().await;
+        let setup = Setup { hop: hop(7), cost: Some(VarInt::from_u32(100)), ..Setup::default() };
+        late.introduce_as(&setup).await;
+        settle().await;
+        let costs: Vec<Cost> = server.origin.routes(&path("cam")).iter().map(|route| route.cost).collect();
+        assert_eq!(costs, [Cost::new(103, 104)]);
+    })
+    .await;
 }
 
 /// `moq-net` 0.3.0 says END and START where later ones say UPDATE.

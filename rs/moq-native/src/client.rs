@@ -174,8 +174,9 @@ impl Client {
         tokio::select! {
             biased;
             connected = &mut web_transport => match connected {
+                Ok(_) => connected,
                 // Whoever says no does so on every transport.
-                Ok(_) | Err(ConnectError::Refused(_)) => connected,
+                Err(ConnectError::Refused(status)) if !lacks_web_transport(status) => connected,
                 Err(failed) => websocket.await.map_err(|error| {
                     debug!(%error, "WebSocket failed too");
                     failed
@@ -199,6 +200,14 @@ impl Client {
     async fn websocket(&self, url: &Url, tls: Option<&Arc<rustls::ClientConfig>>) -> Result<AnyConnection, ConnectError> {
         Ok(websocket::connect(url, tls, &self.config.protocols).await?.into())
     }
+}
+
+/// Whether this may be the answer of an HTTP/3 server that knows nothing of WebTransport, such as a front before the relay.
+fn lacks_web_transport(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
+    )
 }
 
 /// A TLS client that believes so, and shows what is configured.

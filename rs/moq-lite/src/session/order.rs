@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use crate::transport::Rank;
 
-/// How long one step of the time part lasts. 24 bits of it are 46 hours, after which newer groups share.
+/// How long one step of the time part lasts. After 46 hours it begins again: what opens then stands behind what is still on its
+/// way, once, for as long as that takes.
 const TICK: Duration = Duration::from_millis(10);
 
-/// One below the time part of [`Rank::CONTROL`], so that no group ever ties with a control stream.
-const TICKS_MAX: u128 = (1 << 24) - 2;
+/// Values of the time part: all but that of [`Rank::CONTROL`], so that no group ever ties with a control stream.
+const TICKS: u128 = (1 << 24) - 1;
 
 /// Hands out ranks by the time since a session began.
 #[derive(Clone, Copy, Debug)]
@@ -28,12 +29,12 @@ impl Order {
     /// The time part of a stream that opens now.
     pub(super) fn tick(&self, now: Instant) -> Tick {
         let ticks = now.saturating_duration_since(self.began).as_millis() / TICK.as_millis();
-        Tick(ticks.min(TICKS_MAX) as i32)
+        Tick((ticks % TICKS) as i32)
     }
 }
 
 /// When a group's stream opened, in ticks since its session began. Kept, so that a new priority can be applied to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Tick(i32);
 
 impl Tick {
@@ -58,8 +59,16 @@ mod tests {
         assert!(late.rank(7) > early.rank(7));
         assert!(early.rank(8) > late.rank(7));
         assert!(early.rank(128) > late.rank(127));
-        let last = order.tick(began + Duration::from_secs(1_000_000));
+        let last = order.tick(began + TICK * (TICKS as u32 - 1));
         assert!(last.rank(255) < Rank::CONTROL);
         assert!(last.rank(0) < early.rank(1));
+    }
+
+    #[test]
+    fn newer_groups_come_first_after_days_too() {
+        let began = Instant::now();
+        let order = Order::new(began);
+        let later = began + Duration::from_secs(20 * 24 * 3600);
+        assert!(order.tick(later + TICK) > order.tick(later));
     }
 }

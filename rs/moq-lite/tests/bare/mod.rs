@@ -198,9 +198,13 @@ pub(crate) struct Arrived {
 impl Peer {
     /// Says SETUP, where the version has one, and in it who this is.
     pub(crate) async fn introduce(&mut self, hop: HopId) {
+        self.introduce_as(&Setup { hop, ..Setup::default() }).await;
+    }
+
+    /// Says this as its SETUP, where the version has one.
+    pub(crate) async fn introduce_as(&mut self, setup: &Setup) {
         if let Some(layout) = &self.dialect.setup {
-            let setup = layout.to_wire(&Setup { hop, ..Setup::default() });
-            self.bare.open_uni(&starting(lite::stream::SETUP, &setup)).await.finish().unwrap();
+            self.bare.open_uni(&starting(lite::stream::SETUP, &layout.to_wire(setup))).await.finish().unwrap();
         }
     }
 }

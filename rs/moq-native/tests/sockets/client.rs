@@ -151,6 +151,37 @@ async fn where_udp_is_dropped_a_websocket_wins_the_race() {
 }
 
 #[tokio::test]
+async fn a_front_without_webtransport_leaves_the_websocket_but_a_refusal_is_one() {
+    for (status, goes_on) in [(404, true), (405, true), (501, true), (401, false), (403, false)] {
+        let certificates = Certificates::generate(&["localhost"]).unwrap();
+        let mut config = server_config();
+        config.tls = certificates.clone().into();
+        let mut front = Server::bind(config).unwrap();
+        let address = front.local_addr();
+        let listener = TcpListener::bind(address).await.unwrap();
+        let mut config = client_config(Trust::Fingerprints(certificates.fingerprints()));
+        config.websocket_after = Some(Duration::from_secs(1));
+        let client = Client::new(config).unwrap();
+        let refuse = async {
+            arrive(&mut front).await.reject(http::StatusCode::from_u16(status).unwrap()).await;
+            std::future::pending::<()>().await
+        };
+        let served = tokio::spawn(serve_wss(listener, certificates));
+        let url = url("https", address, "/room?jwt=secret");
+        let connected = tokio::select! {
+            connected = soon(client.connect(&url)) => connected,
+            () = refuse => unreachable!(),
+        };
+        match connected {
+            Ok(connection) => assert!(goes_on && matches!(connection, AnyConnection::Qmux(_)), "{status}"),
+            Err(ConnectError::Refused(refused)) => assert!(!goes_on && refused == status, "{status}: {refused}"),
+            Err(error) => panic!("{status}: {error}"),
+        }
+        served.abort();
+    }
+}
+
+#[tokio::test]
 async fn where_udp_passes_webtransport_wins_the_race() {
     let (mut server, _) = endpoints().await;
     let mut config = client_config(Trust::Fingerprints(server.fingerprints()));

@@ -304,6 +304,10 @@ impl<C: Connection> Listener<C> {
             let Some(ok) = receiver.message(layout).await? else { return Ok(()) };
             self.sender_hop = ok.hop;
         }
+        if dialect.announce_ids {
+            // What a route costs depends on the link, of which SETUP tells, on a stream of its own.
+            shared.peer_setup().await;
+        }
         let mut leaving = shared.leaving.subscribe();
         loop {
             tokio::select! {

@@ -65,7 +65,8 @@ pub(in super::super) async fn answer<C: Connection>(
     let message = TrackInfo {
         priority: info.priority,
         ordered: false,
-        max_age: VarInt::saturating(info.max_age.as_millis() as u64),
+        // "For ever" is as long as JavaScript peers can read.
+        max_age: info.max_age.as_millis().try_into().map_or(VarInt::JS_MAX, VarInt::saturating).min(VarInt::JS_MAX),
         timescale: info.timescale,
     };
     sender.send(layout.to_wire(&message)).await?;
