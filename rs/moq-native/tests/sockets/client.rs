@@ -166,18 +166,21 @@ async fn a_front_without_webtransport_leaves_the_websocket_but_a_refusal_is_one(
             arrive(&mut front).await.reject(http::StatusCode::from_u16(status).unwrap()).await;
             std::future::pending::<()>().await
         };
-        let served = tokio::spawn(serve_wss(listener, certificates));
+        let serve = async {
+            let _served = serve_wss(listener, certificates).await;
+            std::future::pending::<()>().await
+        };
         let url = url("https", address, "/room?jwt=secret");
         let connected = tokio::select! {
             connected = soon(client.connect(&url)) => connected,
             () = refuse => unreachable!(),
+            () = serve => unreachable!(),
         };
         match connected {
             Ok(connection) => assert!(goes_on && matches!(connection, AnyConnection::Qmux(_)), "{status}"),
             Err(ConnectError::Refused(refused)) => assert!(!goes_on && refused == status, "{status}: {refused}"),
             Err(error) => panic!("{status}: {error}"),
         }
-        served.abort();
     }
 }
 
