@@ -1,6 +1,6 @@
 //! Grouping: which frame begins a new group.
 //!
-//! By how many frames there are in one, by how long it has lasted, or by a line that separates them; whichever comes first of
+//! By how many frames or bytes there are in one, by how long it has lasted, or by a line that separates them; whichever comes first of
 //! what was asked for. Decides only. Time is passed in.
 
 use std::time::{Duration, Instant};
@@ -24,6 +24,9 @@ pub(crate) struct Rules {
     /// Begin a new group after so many frames.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Groups")]
     group_frames: Option<u64>,
+    /// Begin a new group with the frame that would make one larger than so many bytes.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Groups")]
+    group_bytes: Option<u64>,
     /// Begin a new group with the first frame after so much time, such as 2s.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Groups")]
     group_time: Option<Duration>,
@@ -54,6 +57,7 @@ pub(crate) struct Grouping {
 #[derive(Debug)]
 struct Current {
     frames: u64,
+    /// Of payload.
     bytes: u64,
     began: Instant,
 }
@@ -66,7 +70,7 @@ impl Grouping {
             rules.group_separator.is_none() || spelling == Spelling::Lines,
             Failure::Usage("--group-separator is a line, which only --frames lines has".into())
         );
-        if rules.group_frames.is_none() && rules.group_separator.is_none() {
+        if rules.group_frames.is_none() && rules.group_bytes.is_none() && rules.group_separator.is_none() {
             rules.group_time.get_or_insert(TIME);
         }
         Ok(Self { rules, current: None })
@@ -78,7 +82,7 @@ impl Grouping {
             self.current = None;
             return Place::Separator;
         }
-        let size = frame.len() as u64 + HEAD_BYTES;
+        let size = frame.len() as u64;
         if let Some(current) = &mut self.current
             && current.has_room(&self.rules, size, now)
         {
@@ -93,10 +97,12 @@ impl Grouping {
 
 impl Current {
     fn has_room(&self, rules: &Rules, size: u64, now: Instant) -> bool {
-        // More than that nobody takes in one group.
-        let most = rules.group_frames.unwrap_or(u64::MAX).min(FRAMES_MAX as u64);
+        let (frames, bytes) = (self.frames + 1, self.bytes + size);
+        let asked = frames <= rules.group_frames.unwrap_or(u64::MAX) && bytes <= rules.group_bytes.unwrap_or(u64::MAX);
         let is_over = rules.group_time.is_some_and(|time| now.duration_since(self.began) >= time);
-        self.frames < most && self.bytes + size <= GROUP_BYTES_MAX && !is_over
+        // More than that nobody takes in one group.
+        let fits = frames <= FRAMES_MAX as u64 && bytes + frames * HEAD_BYTES <= GROUP_BYTES_MAX;
+        asked && fits && !is_over
     }
 }
 
@@ -117,6 +123,12 @@ mod tests {
     fn groups_end_by_count() {
         let rules = Rules { group_frames: Some(2), ..Rules::default() };
         assert_eq!(places(rules, &["a", "b", "c", "d", "e"]), [First, Next, First, Next, First]);
+    }
+
+    #[test]
+    fn groups_end_by_size() {
+        let rules = Rules { group_bytes: Some(5), ..Rules::default() };
+        assert_eq!(places(rules, &["aa", "bbb", "c", "longer than that", "d"]), [First, Next, First, First, First]);
     }
 
     #[test]
