@@ -263,6 +263,9 @@ impl<C: Connection> Delivery<C> {
             return Ok(Opening::Full);
         }
         let (first, last) = wish.frames(group.sequence());
+        if last.is_some_and(|last| last < first) {
+            return Ok(Opening::Skipped);
+        }
         // Asked first: what is not there although the group has ended will never be.
         let ended = group.is_ended();
         let Some(part) = Part::of(group, self.identity.dialect.framing, first, last) else {

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 #![allow(dead_code, reason = "each file of tests has a use for a part of it")]
 
+pub(crate) mod seen;
+
 use std::{
     future::{Future, poll_fn},
     task::Poll,
@@ -290,6 +292,12 @@ impl Peer {
 
     /// The next subscription that the session asks for; on the way it is told what the track is like.
     pub(crate) async fn asked(&mut self) -> (VarInt, (SendStream, RecvStream)) {
+        let (request, streams) = self.asked_for().await;
+        (request.id, streams)
+    }
+
+    /// As [`asked`](Self::asked), with all that the session says of it.
+    pub(crate) async fn asked_for(&mut self) -> (Subscribe, (SendStream, RecvStream)) {
         loop {
             let (mut send, mut recv) = self.bare.accept_bi().await;
             let request = soon("a request", read(&mut recv, 2)).await.unwrap();
@@ -297,7 +305,7 @@ impl Peer {
             let (kind, size) = (prefix.varint().unwrap(), prefix.varint().unwrap().get() as usize);
             if kind == lite::stream::SUBSCRIBE {
                 let body = &request[prefix.consumed()..][..size];
-                return (self.dialect.subscribe.decode(body).unwrap().id, (send, recv));
+                return (self.dialect.subscribe.decode(body).unwrap(), (send, recv));
             }
             assert_eq!(kind, lite::stream::TRACK);
             let (max_age, timescale) = (VarInt::from_u32(60_000), Timescale::try_from(1000).unwrap());
