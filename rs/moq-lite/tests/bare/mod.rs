@@ -30,12 +30,13 @@ use moq_lite::{
     transport::{self, Chunks, Connection as _, ConnectionError, Rank, RecvStream as _, SendStream as _, StreamError},
 };
 use moq_proto::{
-    Cost, HopChain, HopId, Path, Prefix, Timescale, VarInt, Version, Writer,
+    Cost, FrameHead, HopChain, HopId, Path, Prefix, Timescale, VarInt, Version, Writer,
     lite::{
         self, Dialect, Hops,
         legacy::ClientSetup,
         message::{
-            Announce, AnnounceInit, AnnounceOk, GroupHeader, Setup, Subscribe, SubscribeOptions, SubscribeUpdate, TrackInfo,
+            Announce, AnnounceInit, AnnounceOk, GroupHeader, Setup, Subscribe, SubscribeOptions, SubscribeReply, SubscribeUpdate,
+            TrackInfo,
         },
     },
 };
@@ -315,6 +316,18 @@ impl Peer {
         }
     }
 
+    /// Says something of a subscription.
+    pub(crate) async fn reply(&self, subscription: &mut SendStream, reply: &SubscribeReply) {
+        write(subscription, &self.dialect.reply.to_wire(reply)).await;
+    }
+
+    /// Sends a group of one frame, `millis` into the track.
+    pub(crate) async fn send_group(&mut self, subscribe: VarInt, sequence: u32, millis: u32) {
+        let mut stream = self.open_group(subscribe, sequence).await;
+        write(&mut stream, &frame(self.version, millis)).await;
+        stream.finish().unwrap();
+    }
+
     /// Opens a group for a subscription.
     pub(crate) async fn open_group(&mut self, subscribe: VarInt, sequence: u32) -> SendStream {
         let header = GroupHeader { subscribe, sequence: VarInt::from_u32(sequence), frame_start: VarInt::ZERO };
@@ -357,6 +370,14 @@ pub(crate) fn publish(track: &track::Producer, millis: u64) {
 /// The time of a frame.
 pub(crate) fn at(millis: u64) -> Option<moq_proto::Timestamp> {
     Some(millis.try_into().unwrap())
+}
+
+/// The first frame of a group, `millis` into the track where frames tell their time.
+pub(crate) fn frame(version: Version, millis: u32) -> Bytes {
+    let mut wire = Writer::new();
+    version.framing().write_head(FrameHead { delta: Some(i64::from(millis)), size: 5 }, &mut wire);
+    wire.bytes(b"frame");
+    wire.into_bytes()
 }
 
 /// Lets everything that is under way arrive.
