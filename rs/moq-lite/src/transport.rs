@@ -10,7 +10,7 @@
 use std::{
     fmt::Debug,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -59,6 +59,11 @@ pub trait Connection: Clone + Debug + 'static {
 
     /// Ready once the connection is over, with how it ended.
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<ConnectionError>;
+
+    /// Whether nothing that was sent has been acknowledged for some time, or was until a moment ago: what is stale by now is then
+    /// better taken back than sent again. Asked when a group begins and while there is no room, so that it may be found out.
+    /// `false` where the transport does not know.
+    fn is_strained(&self, now: Instant) -> bool;
 
     /// What the transport measured, as far as it knows.
     fn stats(&self) -> ConnectionStats;

@@ -94,6 +94,10 @@ impl transport::Connection for Counted {
         self.inner.poll_closed(cx)
     }
 
+    fn is_strained(&self, now: std::time::Instant) -> bool {
+        self.inner.is_strained(now)
+    }
+
     fn stats(&self) -> ConnectionStats {
         self.inner.stats()
     }

@@ -138,6 +138,39 @@ async fn what_was_sent_and_has_not_arrived_is_taken_back_once_it_is_old_and_hold
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_silent_path_gets_back_what_is_old_when_a_group_begins_also_while_there_is_room() {
+    for version in [Version::Lite03, Version::Lite04, Version::Lite05, Version::Lite06] {
+        for is_strained in [false, true] {
+            story(async move {
+                let server = Server::new();
+                let video = server.track("video");
+                let silent = memory::Options { acks_unread: false, is_strained, ..pair::options(version) };
+                let mut viewer = server.join_over(version, silent).await;
+                let _subscription = viewer.subscribe(0, "video", younger_than(500)).await;
+                settle().await;
+                // The second makes the first old; it is when the third begins that this shows.
+                for time in [0, 100, 700] {
+                    let mut group = video.append_group();
+                    group.write_frame("frame", at(time)).unwrap();
+                    group.finish();
+                    settle().await;
+                }
+                let mut last = video.append_group();
+                last.write_frame("frame", at(800)).unwrap();
+                settle().await;
+                let expired = server.stats.counters().expired_groups.load(Relaxed);
+                assert_eq!(expired, u64::from(is_strained), "{version}: {is_strained}");
+                let mut first = viewer.bare.accept_uni().await;
+                let code = is_strained.then(|| close::stream::OLD.get());
+                assert_eq!(reset(&mut first).await, code, "{version}: {is_strained}");
+                assert_eq!(viewer.group().await.map(|group| group.sequence), Some(1), "{version}");
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_group_without_frames_keeps_no_other_from_its_stream() {
     each_version(async |version| {
         let server = Server::new();

@@ -2,7 +2,10 @@
 //!
 //! Dispatches and nothing else; what a transport does is in its room under [`backend`](crate::backend).
 
-use std::task::{Context, Poll};
+use std::{
+    task::{Context, Poll},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use moq_lite::transport::{
@@ -116,6 +119,10 @@ impl Connection for AnyConnection {
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<ConnectionError> {
         each!(self, connection => connection.poll_closed(cx))
+    }
+
+    fn is_strained(&self, now: Instant) -> bool {
+        each!(self, connection => connection.is_strained(now))
     }
 
     fn stats(&self) -> ConnectionStats {

@@ -6,10 +6,7 @@ use moq_proto::Version;
 use quinn::{IdleTimeout, MtuDiscoveryConfig, TransportConfig, VarInt};
 
 use crate::{
-    backend::quic::{
-        allowance::{BIDI_STREAMS, SEND_WINDOW},
-        congestion::Congestion,
-    },
+    backend::quic::{allowance::BIDI_STREAMS, congestion::Congestion, window::SEND_WINDOW},
     tls::{Identity, ServerTls, Trust},
 };
 

@@ -21,7 +21,7 @@ use moq_proto::{
 };
 
 use super::{
-    order::{Order, Tick},
+    order::Order,
     outbound::{Part, Progress, Sending},
     ready::ViewerBell,
     report::{Outcome, Report},
@@ -81,7 +81,6 @@ struct Opened<S> {
 /// A group that was sent whole, and may not have arrived.
 struct Sent<S> {
     sequence: u64,
-    tick: Tick,
     stream: S,
 }
 
@@ -111,9 +110,6 @@ impl<C: Connection> Viewer<C> {
         self.selection.rewish(wish);
         for opened in &mut self.delivery.open {
             opened.sending.set_priority(wish.priority);
-        }
-        for sent in &mut self.delivery.unacked {
-            sent.stream.set_rank(sent.tick.rank(wish.priority));
         }
     }
 
@@ -153,7 +149,7 @@ impl<C: Connection> Viewer<C> {
     pub(super) fn let_go(&mut self, now: Instant, tally: &mut Tally) -> bool {
         let mut stale = self.selection.drop_stale();
         let (selection, delivery) = (&self.selection, &mut self.delivery);
-        if delivery.open.iter().any(|opened| opened.sending.is_stalled(now)) {
+        if delivery.connection.is_strained(now) || delivery.open.iter().any(|opened| opened.sending.is_stalled(now)) {
             stale += delivery.withdraw(|sequence| selection.is_expired(sequence));
         }
         let open = &mut delivery.open;
@@ -174,7 +170,11 @@ impl<C: Connection> Viewer<C> {
             return Ok(());
         }
         tally.expired_groups += self.selection.drop_stale();
-        let delivery = &mut self.delivery;
+        let (selection, delivery) = (&self.selection, &mut self.delivery);
+        // Before the new group takes room, and a path that is back repeats what nobody wants any more.
+        if delivery.connection.is_strained(now) {
+            tally.expired_groups += delivery.withdraw(|sequence| selection.is_expired(sequence));
+        }
         delivery.was_full = false;
         if let Some(first) = self.selection.serve(|group, wish| delivery.open_one(group, wish, cx, now, tally))? {
             delivery.report.tell(|news| {
@@ -206,8 +206,7 @@ impl<C: Connection> Viewer<C> {
                         self.delivery.unacked.pop_front();
                     }
                     let Opened { group, sending } = open.remove(at);
-                    let (sequence, tick) = (group.sequence(), sending.tick);
-                    self.delivery.unacked.push_back(Sent { sequence, tick, stream: sending.into_stream() });
+                    self.delivery.unacked.push_back(Sent { sequence: group.sequence(), stream: sending.into_stream() });
                 }
                 Ok(Progress::Cut(_)) | Err(StreamError::Stopped(_)) => {
                     open.remove(at);
@@ -268,9 +267,6 @@ impl<C: Connection> Delivery<C> {
             return Ok(Opening::Full);
         }
         let (first, last) = wish.frames(group.sequence());
-        if last.is_some_and(|last| last < first) {
-            return Ok(Opening::Skipped);
-        }
         // Asked first: what is not there although the group has ended will never be.
         let ended = group.is_ended();
         let Some(part) = Part::of(group, self.identity.dialect.framing, first, last) else {

@@ -7,7 +7,7 @@ use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, Weak},
     task::{Context, Poll, Waker},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -27,6 +27,8 @@ pub struct Options {
     pub datagram: Option<usize>,
     /// What its peer has not read yet is acknowledged all the same, as its transport does. `false`: as if it were lost until then.
     pub acks_unread: bool,
+    /// The path is silent, as far as its ends can tell.
+    pub is_strained: bool,
     /// The round trip, as measured. `None`: nobody measures it.
     pub rtt: Option<Duration>,
     /// Opening a unidirectional stream panics: a fault of our own, for tests of who survives it.
@@ -35,8 +37,9 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let datagram = Some(1200);
-        Self { protocol: None, window: 256 * 1024, uni_streams: 100, datagram, acks_unread: true, rtt: None, faulty: false }
+        let (protocol, datagram, rtt) = (None, Some(1200), None);
+        let (window, uni_streams, acks_unread) = (256 * 1024, 100, true);
+        Self { protocol, window, uni_streams, datagram, acks_unread, is_strained: false, rtt, faulty: false }
     }
 }
 
@@ -235,7 +238,7 @@ impl transport::Connection for Connection {
         let peer = 1 - self.side;
         let mut wake = Vec::new();
         let opened = self.poll(cx, |link| {
-            let (there, back) = (link.pipe(None, rank), link.pipe(None, Rank::CONTROL));
+            let (there, back) = (link.pipe(None, rank), link.pipe(None, rank));
             link.ends[peer].bi.push_back((back.clone(), there.clone()));
             wake = link.ends[peer].wake();
             Some((there, back))
@@ -306,6 +309,10 @@ impl transport::Connection for Connection {
         }
     }
 
+    fn is_strained(&self, _now: Instant) -> bool {
+        lock(&self.link).options.is_strained
+    }
+
     fn stats(&self) -> ConnectionStats {
         ConnectionStats { rtt: lock(&self.link).options.rtt, ..ConnectionStats::default() }
     }
@@ -337,6 +344,11 @@ impl SendStream {
         };
         wakers.into_iter().flatten().for_each(Waker::wake);
         value
+    }
+
+    /// The rank last set.
+    pub fn rank(&self) -> Rank {
+        lock(&self.pipe).rank
     }
 }
 
@@ -431,13 +443,6 @@ pub struct RecvStream {
     pipe: Shared,
     link: Arc<Mutex<Link>>,
     over: bool,
-}
-
-impl RecvStream {
-    /// The rank that its sender gave it last: nothing that a wire tells, and what a sender's transport goes by.
-    pub fn rank(&self) -> Rank {
-        lock(&self.pipe).rank
-    }
 }
 
 impl transport::RecvStream for RecvStream {

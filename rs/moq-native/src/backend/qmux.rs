@@ -17,7 +17,7 @@ mod stream;
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, ready},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ::bytes::Bytes;
@@ -232,6 +232,10 @@ impl transport::Connection for Connection {
         let ending = &self.owner.0;
         let begin = || each(ending.session(), |session| async move { session.closed().await });
         Poll::Ready(ending.of(&ready!(self.ended.poll(cx, begin))))
+    }
+
+    fn is_strained(&self, _now: Instant) -> bool {
+        false
     }
 
     fn stats(&self) -> ConnectionStats {

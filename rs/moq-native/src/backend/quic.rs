@@ -13,7 +13,9 @@ mod arrivals;
 pub(crate) mod congestion;
 mod ending;
 mod prefix;
+mod silence;
 mod stream;
+pub(crate) mod window;
 
 use std::{
     pin::pin,
@@ -28,10 +30,11 @@ use moq_lite::transport::{self, BiStream, ConnectionError, ConnectionStats, Rank
 
 pub use self::stream::{RecvStream, SendStream};
 use self::{
-    allowance::{BidiStreams, SendWindow},
+    allowance::BidiStreams,
     arrivals::{Arrivals, Critical},
     ending::Ending,
     prefix::Direction,
+    window::{Path, SendWindow},
 };
 use super::waiting::Waiting;
 
@@ -220,6 +223,11 @@ impl transport::Connection for Connection {
         Poll::Ready(self.owner.0.ending.of(lost))
     }
 
+    fn is_strained(&self, now: Instant) -> bool {
+        self.owner.0.make_room(now, false);
+        self.owner.0.send_window.is_strained()
+    }
+
     fn stats(&self) -> ConnectionStats {
         let stats = self.owner.0.quinn.stats();
         let mut known = ConnectionStats::default();
@@ -233,9 +241,14 @@ impl transport::Connection for Connection {
 }
 
 impl Shared {
-    /// Lets more bytes wait for acknowledgement where the path holds more, fewer where it holds less.
-    fn make_room(&self, now: Instant) {
-        if let Some(window) = self.send_window.adapt(now, || self.quinn.stats().path.cwnd) {
+    /// Lets more bytes wait for acknowledgement where the path holds more or is silent, fewer where it holds less.
+    /// `is_full`: there is none.
+    fn make_room(&self, now: Instant, is_full: bool) {
+        let path = || {
+            let stats = self.quinn.stats();
+            Path { holds: stats.path.cwnd, round_trip: stats.path.rtt, acks: stats.frame_rx.acks }
+        };
+        if let Some(window) = self.send_window.look(now, is_full, path) {
             self.quinn.set_send_window(window);
         }
     }

@@ -7,5 +7,6 @@ mod client;
 mod http3;
 mod pair;
 mod server;
+mod silence;
 mod stranger;
 mod transports;

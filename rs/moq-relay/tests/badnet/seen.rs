@@ -64,11 +64,6 @@ impl Seen {
         let sent = (last - first) as usize * video::FRAMES as usize;
         (sent, groups().filter(|group| *group < last).count())
     }
-
-    /// The first frame that came after `time`.
-    pub(crate) fn first_after(&self, time: Duration) -> Option<Arrival> {
-        self.arrivals.iter().copied().find(|arrival| arrival.came > time)
-    }
 }
 
 /// Watches until it is dropped, or the track is over. Tells when the first group begins.

@@ -1,16 +1,11 @@
-//! Congestion control: Cubic, with an eye for losses that are no congestion, and a way out of silence.
+//! Congestion control: Cubic, with an eye for losses that are no congestion, and a way through silence.
 //!
 //! Cubic takes each loss for a full queue. On a path that loses 2 % by itself its window soon holds less than a video needs. So
 //! losses are passed on to it only when they come with a queue, which shows in the round trips, or are more than what radio
 //! loses; both are what a full queue looks like, whether deep or shallow.
 //!
-//! After a time in which nothing passed, the first sign of life may be an acknowledgement of what was sent long before. It
-//! tells nothing of the packets after, which fill the window, so that nothing can be sent that would tell more; and loss
-//! recovery takes the silence for a round trip, so that its own probe is due only seconds later. Such a late acknowledgement
-//! therefore opens the window for a few packets: one round trip later it is known what was lost.
-//!
-//! Spec: RFC 9438 (Cubic, which is quinn's); RFC 9002, section 6.2 (probe timeout), and section 7.5 (probes may exceed the
-//! congestion window). That a loss without a queue is none of congestion's is the idea of TCP Veno (Fu and Liew, 2003).
+//! What silence does is in `silence`. That a loss without a queue is none of congestion's is the idea of TCP Veno (Fu and Liew,
+//! 2003). Spec: RFC 9438 (Cubic, which is quinn's).
 
 use std::{
     any::Any,
@@ -21,14 +16,7 @@ use std::{
 use quinn::congestion::{Controller, ControllerFactory, ControllerMetrics, CubicConfig};
 use quinn_proto::RttEstimator;
 
-/// Age from which an acknowledged packet may tell of silence. Shorter ones end without a probe's help.
-const LATE: Duration = Duration::from_millis(500);
-
-/// And how many round trips it has to be, so that a path with a long one is not taken for silent.
-const LATE_ROUND_TRIPS: u32 = 4;
-
-/// Packets sent beyond the window: as many as loss recovery's own probes.
-const PROBES: u64 = 2;
+use super::silence::Silence;
 
 /// What a path may lose without that being congestion: one byte in so many.
 const TOLERATED: u64 = 12;
@@ -49,7 +37,7 @@ pub(crate) struct Congestion;
 impl ControllerFactory for Congestion {
     fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
         let inner = Arc::new(CubicConfig::default()).build(now, current_mtu);
-        Box::new(Watched { inner, losses: Losses::new(now), silence: Silence::new(current_mtu) })
+        Box::new(Watched { inner, losses: Losses::new(now), silence: Silence::new(now, current_mtu) })
     }
 }
 
@@ -96,34 +84,9 @@ impl Losses {
     }
 }
 
-/// Whether the packets of the acknowledgement under way were late, and what follows.
-#[derive(Clone, Copy, Debug)]
-struct Silence {
-    mtu: u64,
-    is_late: bool,
-    /// Bytes that may be in flight, whatever the window.
-    opening: u64,
-}
-
-impl Silence {
-    fn new(mtu: u16) -> Self {
-        Self { mtu: mtu.into(), is_late: false, opening: 0 }
-    }
-
-    /// A packet of this age was acknowledged.
-    fn acked(&mut self, age: Duration, round_trip: Duration) {
-        self.is_late |= age >= LATE && age >= round_trip * LATE_ROUND_TRIPS;
-    }
-
-    /// These were all, and so many bytes are still in flight.
-    fn acked_all(&mut self, in_flight: u64) {
-        self.opening = if self.is_late { in_flight + PROBES * self.mtu } else { 0 };
-        self.is_late = false;
-    }
-}
-
 impl Controller for Watched {
     fn on_sent(&mut self, now: Instant, bytes: u64, last_packet_number: u64) {
+        self.silence.sent(now, bytes);
         self.inner.on_sent(now, bytes, last_packet_number);
     }
 
@@ -134,24 +97,26 @@ impl Controller for Watched {
     }
 
     fn on_end_acks(&mut self, now: Instant, in_flight: u64, app_limited: bool, largest_packet_num_acked: Option<u64>) {
-        self.silence.acked_all(in_flight);
+        self.silence.acked_all(now, in_flight);
         self.inner.on_end_acks(now, in_flight, app_limited, largest_packet_num_acked);
     }
 
     fn on_congestion_event(&mut self, now: Instant, sent: Instant, is_persistent_congestion: bool, lost_bytes: u64) {
+        self.silence.lost(lost_bytes);
         // Without a loss it is the network itself that tells of a queue.
         if lost_bytes == 0 || self.losses.lost(now, lost_bytes) || is_persistent_congestion {
             self.inner.on_congestion_event(now, sent, is_persistent_congestion, lost_bytes);
+            self.silence.congested(sent, is_persistent_congestion.then(|| self.inner.initial_window()));
         }
     }
 
     fn on_mtu_update(&mut self, new_mtu: u16) {
-        self.silence.mtu = new_mtu.into();
+        self.silence.set_mtu(new_mtu);
         self.inner.on_mtu_update(new_mtu);
     }
 
     fn window(&self) -> u64 {
-        self.inner.window().max(self.silence.opening)
+        self.silence.widen(self.inner.window(), Instant::now)
     }
 
     fn metrics(&self) -> ControllerMetrics {
@@ -177,24 +142,6 @@ mod tests {
 
     const MILLI: Duration = Duration::from_millis(1);
     const PACKET: u64 = 1_200;
-
-    #[test]
-    fn a_late_acknowledgement_opens_the_window_until_the_next_one() {
-        let mut silence = Silence::new(1_200);
-        for (age, round_trip, in_flight, opening) in [
-            (40, 40, 50_000, 0),
-            (2_000, 40, 50_000, 52_400),
-            (41, 90, 52_400, 0),
-            (499, 40, 50_000, 0),
-            // A path that takes as long.
-            (2_000, 700, 50_000, 0),
-        ] {
-            silence.acked(MILLI, MILLI * round_trip);
-            silence.acked(MILLI * age, MILLI * round_trip);
-            silence.acked_all(in_flight);
-            assert_eq!(silence.opening, opening, "{age} ms, {in_flight} bytes");
-        }
-    }
 
     /// Of 2,000 packets in 10 s one in `every` is lost, on a path of 40 ms with a queue of `queue`: which of the losses count?
     fn counted(every: u64, queue: Duration) -> (u64, u64) {

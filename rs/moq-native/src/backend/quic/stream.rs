@@ -98,7 +98,7 @@ impl transport::SendStream for SendStream {
     fn try_write(&mut self, cx: &mut Context<'_>, chunks: &mut Chunks) -> Result<usize, StreamError> {
         let written = self.write(cx, chunks);
         if !chunks.is_empty() && written.is_ok() {
-            self.shared.make_room(Instant::now());
+            self.shared.make_room(Instant::now(), true);
         }
         written.map_err(|error| match error {
             WriteError::Stopped(code) => StreamError::Stopped(from_wire(code)),
