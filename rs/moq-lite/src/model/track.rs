@@ -342,18 +342,24 @@ impl Producer {
         waiter.wait(|readers| if readers.is_unused() { Poll::Ready(()) } else { Poll::Pending }).await
     }
 
-    /// Waits until every group of `range` is there and has ended.
-    pub async fn complete(&self, range: Range<u64>) {
+    /// Waits until every group of `ranges` is there and has ended, or was let go of.
+    pub async fn complete(&self, ranges: &[Range<u64>]) {
         let ringer = Ringer::new();
         let _bell = self.shared.attach(&ringer, 0);
         let mut rung = Vec::new();
         loop {
             ringer.take_rung(&mut rung);
-            if self.shared.groups.lock().are_complete(range.clone()) {
+            if self.is_complete(ranges) {
                 return;
             }
             poll_fn(|cx| ringer.poll_rung(cx)).await;
         }
+    }
+
+    /// Whether every group of `ranges` is there and has ended, or was let go of.
+    pub fn is_complete(&self, ranges: &[Range<u64>]) -> bool {
+        let groups = self.shared.groups.lock();
+        ranges.iter().all(|range| groups.are_complete(range.clone()))
     }
 
     /// Tells the track the time, without which nothing gets old while nothing arrives. To be called about once a second.

@@ -21,7 +21,7 @@ use moq_proto::{
 };
 
 use super::{
-    order::Order,
+    order::{Order, Tick},
     outbound::{Part, Progress, Sending},
     ready::ViewerBell,
     report::{Outcome, Report},
@@ -81,6 +81,7 @@ struct Opened<S> {
 /// A group that was sent whole, and may not have arrived.
 struct Sent<S> {
     sequence: u64,
+    tick: Tick,
     stream: S,
 }
 
@@ -110,6 +111,9 @@ impl<C: Connection> Viewer<C> {
         self.selection.rewish(wish);
         for opened in &mut self.delivery.open {
             opened.sending.set_priority(wish.priority);
+        }
+        for sent in &mut self.delivery.unacked {
+            sent.stream.set_rank(sent.tick.rank(wish.priority));
         }
     }
 
@@ -206,7 +210,8 @@ impl<C: Connection> Viewer<C> {
                         self.delivery.unacked.pop_front();
                     }
                     let Opened { group, sending } = open.remove(at);
-                    self.delivery.unacked.push_back(Sent { sequence: group.sequence(), stream: sending.into_stream() });
+                    let (sequence, tick) = (group.sequence(), sending.tick);
+                    self.delivery.unacked.push_back(Sent { sequence, tick, stream: sending.into_stream() });
                 }
                 Ok(Progress::Cut(_)) | Err(StreamError::Stopped(_)) => {
                     open.remove(at);
@@ -267,6 +272,9 @@ impl<C: Connection> Delivery<C> {
             return Ok(Opening::Full);
         }
         let (first, last) = wish.frames(group.sequence());
+        if last.is_some_and(|last| last < first) {
+            return Ok(Opening::Skipped);
+        }
         // Asked first: what is not there although the group has ended will never be.
         let ended = group.is_ended();
         let Some(part) = Part::of(group, self.identity.dialect.framing, first, last) else {

@@ -238,7 +238,7 @@ impl transport::Connection for Connection {
         let peer = 1 - self.side;
         let mut wake = Vec::new();
         let opened = self.poll(cx, |link| {
-            let (there, back) = (link.pipe(None, rank), link.pipe(None, rank));
+            let (there, back) = (link.pipe(None, rank), link.pipe(None, Rank::CONTROL));
             link.ends[peer].bi.push_back((back.clone(), there.clone()));
             wake = link.ends[peer].wake();
             Some((there, back))
@@ -345,11 +345,6 @@ impl SendStream {
         wakers.into_iter().flatten().for_each(Waker::wake);
         value
     }
-
-    /// The rank last set.
-    pub fn rank(&self) -> Rank {
-        lock(&self.pipe).rank
-    }
 }
 
 impl transport::SendStream for SendStream {
@@ -443,6 +438,13 @@ pub struct RecvStream {
     pipe: Shared,
     link: Arc<Mutex<Link>>,
     over: bool,
+}
+
+impl RecvStream {
+    /// The rank that its sender gave it last: nothing that a wire tells, and what a sender's transport goes by.
+    pub fn rank(&self) -> Rank {
+        lock(&self.pipe).rank
+    }
 }
 
 impl transport::RecvStream for RecvStream {

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 #![allow(dead_code, reason = "each file of tests has a use for a part of it")]
 
+pub(crate) mod seen;
+
 use std::{
     future::{Future, poll_fn},
     task::Poll,
@@ -28,12 +30,13 @@ use moq_lite::{
     transport::{self, Chunks, Connection as _, ConnectionError, Rank, RecvStream as _, SendStream as _, StreamError},
 };
 use moq_proto::{
-    Cost, HopChain, HopId, Path, Prefix, Timescale, VarInt, Version, Writer,
+    Cost, FrameHead, HopChain, HopId, Path, Prefix, Timescale, VarInt, Version, Writer,
     lite::{
         self, Dialect, Hops,
         legacy::ClientSetup,
         message::{
-            Announce, AnnounceInit, AnnounceOk, GroupHeader, Setup, Subscribe, SubscribeOptions, SubscribeUpdate, TrackInfo,
+            Announce, AnnounceInit, AnnounceOk, GroupHeader, Setup, Subscribe, SubscribeOptions, SubscribeReply, SubscribeUpdate,
+            TrackInfo,
         },
     },
 };
@@ -290,6 +293,12 @@ impl Peer {
 
     /// The next subscription that the session asks for; on the way it is told what the track is like.
     pub(crate) async fn asked(&mut self) -> (VarInt, (SendStream, RecvStream)) {
+        let (request, streams) = self.asked_for().await;
+        (request.id, streams)
+    }
+
+    /// As [`asked`](Self::asked), with all that the session says of it.
+    pub(crate) async fn asked_for(&mut self) -> (Subscribe, (SendStream, RecvStream)) {
         loop {
             let (mut send, mut recv) = self.bare.accept_bi().await;
             let request = soon("a request", read(&mut recv, 2)).await.unwrap();
@@ -297,7 +306,7 @@ impl Peer {
             let (kind, size) = (prefix.varint().unwrap(), prefix.varint().unwrap().get() as usize);
             if kind == lite::stream::SUBSCRIBE {
                 let body = &request[prefix.consumed()..][..size];
-                return (self.dialect.subscribe.decode(body).unwrap().id, (send, recv));
+                return (self.dialect.subscribe.decode(body).unwrap(), (send, recv));
             }
             assert_eq!(kind, lite::stream::TRACK);
             let (max_age, timescale) = (VarInt::from_u32(60_000), Timescale::try_from(1000).unwrap());
@@ -305,6 +314,18 @@ impl Peer {
             write(&mut send, &self.dialect.track_info.as_ref().unwrap().to_wire(&info)).await;
             send.finish().unwrap();
         }
+    }
+
+    /// Says something of a subscription.
+    pub(crate) async fn reply(&self, subscription: &mut SendStream, reply: &SubscribeReply) {
+        write(subscription, &self.dialect.reply.to_wire(reply)).await;
+    }
+
+    /// Sends a group of one frame, `millis` into the track.
+    pub(crate) async fn send_group(&mut self, subscribe: VarInt, sequence: u32, millis: u32) {
+        let mut stream = self.open_group(subscribe, sequence).await;
+        write(&mut stream, &frame(self.version, millis)).await;
+        stream.finish().unwrap();
     }
 
     /// Opens a group for a subscription.
@@ -349,6 +370,14 @@ pub(crate) fn publish(track: &track::Producer, millis: u64) {
 /// The time of a frame.
 pub(crate) fn at(millis: u64) -> Option<moq_proto::Timestamp> {
     Some(millis.try_into().unwrap())
+}
+
+/// The first frame of a group, `millis` into the track where frames tell their time.
+pub(crate) fn frame(version: Version, millis: u32) -> Bytes {
+    let mut wire = Writer::new();
+    version.framing().write_head(FrameHead { delta: Some(i64::from(millis)), size: 5 }, &mut wire);
+    wire.bytes(b"frame");
+    wire.into_bytes()
 }
 
 /// Lets everything that is under way arrive.

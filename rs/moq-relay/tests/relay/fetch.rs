@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "whatever fails here fails the test")]
 
 use std::{
+    collections::HashSet,
     fs,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use moq_proto::{Version, close};
+use moq_lite::model::{broadcast, track};
+use moq_proto::{CloseCode, Version, close};
 use moq_token::{Claims, Key};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -212,6 +214,22 @@ fn a_group_that_breaks_off_has_no_end() {
     });
 }
 
+/// Refuses each track with the code in its name. Those that are to be asked for again are there from the second time on.
+async fn refuse_at_first(broadcast: broadcast::Producer) {
+    let (mut asked, mut made) = (HashSet::new(), Vec::new());
+    while let Some(request) = broadcast.requested().await {
+        let name = request.name().to_owned();
+        let (again, code) = name.split_once('-').unwrap_or(("", &name));
+        if !again.is_empty() && !asked.insert(name.clone()) {
+            let track = request.accept(track::Info::default(), Instant::now());
+            track.append_group().write_all(["at last"]);
+            made.push(track);
+        } else {
+            request.reject(CloseCode::new(code.parse().unwrap()));
+        }
+    }
+}
+
 #[test]
 fn what_is_not_there_is_missed_at_once_or_waited_for() {
     let relay = Relay::start(&(OPEN.replace("public = \"\"", "public = \"demo\"") + "[log]\nlevel = \"debug\"\n"));
@@ -241,6 +259,13 @@ fn what_is_not_there_is_missed_at_once_or_waited_for() {
         for (target, status) in rows {
             assert_eq!(fetch(&relay, target).await.0, status, "{target}");
         }
+        // Whatever code a publisher has for what it lacks: of moq-lite-06, of JavaScript, of older tables.
+        let unknown = tokio::task::spawn_local(refuse_at_first(room.broadcast));
+        for code in [0x33, 0, 1, 13, 31] {
+            assert_eq!(fetch(&relay, &format!("/fetch/demo/room/{code}")).await.0, 404, "{code}");
+            assert_eq!(fetch(&relay, &format!("/fetch/demo/room/again-{code}?wait=10s")).await, whole(200, "at last"), "{code}");
+        }
+        unknown.abort();
         assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
 
         let later = Incoming::get(&relay, "/fetch/demo/late/video?wait=15s").await;
@@ -251,7 +276,7 @@ fn what_is_not_there_is_missed_at_once_or_waited_for() {
     });
     relay.signal("TERM");
     relay.wait();
-    for (reason, count) in [("path", 4), ("query", 2), ("unauthorized", 4), ("not-found", 3)] {
+    for (reason, count) in [("path", 4), ("query", 2), ("unauthorized", 4), ("not-found", 8), ("failed", 0)] {
         assert_eq!(counted(&relay.log(), reason), count, "{reason}\n{}", relay.log());
     }
 }

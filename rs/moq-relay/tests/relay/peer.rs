@@ -150,7 +150,7 @@ impl Peer {
         let video = broadcast.create_track("video", track::Info::default()).unwrap();
         let here = self.origin.producer(Path::root(), vec![Path::root()], Horizon::new());
         let publication = here.publish(&path.parse().unwrap(), route, broadcast.consume()).unwrap();
-        Published { video, _broadcast: broadcast, _publication: publication }
+        Published { video, broadcast, _publication: publication }
     }
 
     /// Watches the track `video` of a broadcast, from its newest group on.
@@ -212,7 +212,7 @@ impl Peer {
 /// A broadcast, on air for as long as this is kept.
 pub(crate) struct Published {
     pub(crate) video: track::Producer,
-    _broadcast: broadcast::Producer,
+    pub(crate) broadcast: broadcast::Producer,
     _publication: origin::Publication,
 }
 

@@ -106,10 +106,11 @@ impl Groups {
         self.by_arrival.range(seen.saturating_add(1)..).map(|(_, group)| group)
     }
 
-    /// Whether every group of `range` is here and has ended.
+    /// Whether every group of `range` is here and has ended. What was let go of, or was too old to be taken in, counts as well.
     pub(super) fn are_complete(&self, range: Range<u64>) -> bool {
-        let wanted = range.end.saturating_sub(range.start);
-        let ended = self.by_sequence.range(range).filter(|(_, group)| group.ending().is_some());
+        let start = range.start.max(self.floor);
+        let Some(wanted) = range.end.checked_sub(start) else { return true };
+        let ended = self.by_sequence.range(start..range.end).filter(|(_, group)| group.ending().is_some());
         ended.count() as u64 == wanted
     }
 

@@ -355,7 +355,8 @@ async fn a_track_lingers_after_its_last_reader() {
 #[tokio::test]
 async fn a_track_is_complete_once_each_of_its_groups_has_ended() {
     let track = track();
-    let mut complete = Box::pin(track.complete(0..2));
+    let ranges = [0..1, 1..2];
+    let mut complete = Box::pin(track.complete(&ranges));
     assert!(complete.as_mut().now_or_never().is_none());
     let mut last = track.create_group(1).unwrap();
     assert!(complete.as_mut().now_or_never().is_none());
@@ -365,6 +366,20 @@ async fn a_track_is_complete_once_each_of_its_groups_has_ended() {
     assert!(complete.as_mut().now_or_never().is_none());
     last.finish();
     complete.await;
+}
+
+#[test]
+fn groups_that_were_let_go_of_are_not_missing_at_the_end() {
+    let (track, began) = (track(), Instant::now());
+    track.tend(began);
+    (0..20).for_each(|sequence| group_at(&track, sequence, sequence * 1000));
+    track.tend(began + Duration::from_secs(2));
+    assert!(track.consume().group(0).is_none());
+    assert!(track.is_complete(&[0..10, 10..20]));
+    assert!(!track.is_complete(&[0..10, 10..21]));
+    // What a publisher says of its groups may make no sense.
+    let nonsense = Range { start: 25, end: 23 };
+    assert!(track.is_complete(&[nonsense, 23..23]));
 }
 
 // ---- bells ----

@@ -33,13 +33,13 @@ pub(super) enum Refusal {
 impl Refusal {
     const CODES: [&'static str; 8] = ["path", "query", "unauthorized", "rights-ended", "not-found", "late", "failed", "full"];
 
-    /// For what a publisher, or the model on its behalf, refused.
+    /// For what a publisher, or the model on its behalf, refused before there was any of it. Only what the relay itself says is
+    /// told apart: one shipped publisher says NOT_FOUND where another says 0, and older ones what their own tables have.
     pub(super) fn from_code(code: CloseCode) -> Self {
         match code {
-            close::stream::NOT_FOUND | close::stream::UNROUTABLE | close::stream::OLD | close::stream::EVICTED => Self::NotFound,
             close::stream::NO_CAPACITY => Self::Full,
             close::stream::CONTROL_TIMEOUT => Self::Late,
-            _ => Self::Failed,
+            _ => Self::NotFound,
         }
     }
 
