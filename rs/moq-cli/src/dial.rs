@@ -38,7 +38,7 @@ pub(crate) enum DialError {
     Connect(ConnectError),
     #[error("{0}")]
     Session(session::Error),
-    #[error("over raw QUIC, {0} cannot say which path is meant; use https://, or --protocol moq-lite-05")]
+    #[error("over raw QUIC, TCP and Unix sockets, {0} cannot say which path is meant; use https://, or --protocol moq-lite-05")]
     Unsayable(Version),
 }
 
@@ -62,7 +62,7 @@ impl Dial {
             client: options.client()?,
             url: options.url.url(token.as_ref()),
             versions: options.versions(),
-            is_raw: options.url.is_raw_quic(),
+            is_raw: options.url.is_raw(),
             is_plain: options.url.is_plain() && !shown,
             needs_udp: options.url.needs_udp(),
             shown,
@@ -78,7 +78,7 @@ impl Dial {
             if version < Version::Lite05 && !self.is_plain {
                 return Err(DialError::Unsayable(version));
             }
-            session.set_request_target(moq_native::request_target(&self.url).to_owned());
+            session.set_request_target(moq_native::request_target(&self.url).into_owned());
         }
         Ok((connection, session))
     }

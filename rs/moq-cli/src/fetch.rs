@@ -1,11 +1,15 @@
 //! moq fetch: one group of a track, whenever it was.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use clap::Args;
-use moq_lite::model::group::{self, Frame};
+use moq_lite::model::{
+    demand::{Ask, Start},
+    group::{self, Frame},
+};
 use moq_proto::{Path, Timescale, Version};
+use tokio::time::timeout;
 
 use crate::{
     connect::Connect,
@@ -39,7 +43,7 @@ pub(crate) struct Options {
     /// Write an object a line instead: each frame, with the payload in base64, and the end.
     #[arg(long, conflicts_with = "frames")]
     json: bool,
-    /// Wait so long for a broadcast that is not on air.
+    /// Wait so long for a broadcast that is not on air, and for a group that is still to come.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
     wait: Duration,
 }
@@ -51,12 +55,20 @@ impl Options {
 
     async fn fetch(self) -> anyhow::Result<()> {
         let mut peer = Peer::connect(&self.connect, Role::Watch(&self.path), Duration::ZERO).await?;
+        let began = Instant::now();
         let track = peer.find(&self.path, &self.track, self.wait).await?;
+        // What comes of itself does so for as long as somebody subscribes.
+        let mut subscription = None;
         let mut group = match peer.unless_over(track.fetch(self.group)).await? {
             Ok(group) => group,
             Err(error) if is_missing(error.code) => {
                 let can_fetch = peer.version >= Version::Lite05;
-                return Err(Failure::NoGroup { group: self.group, can_fetch }.into());
+                let left = if can_fetch { self.wait.saturating_sub(began.elapsed()) } else { Duration::ZERO };
+                let ask = Ask { start: Start::At(self.group), ..Ask::default() };
+                let groups = subscription.insert(track.subscribe(ask));
+                let next = timeout(left, peer.unless_over(groups.next())).await.unwrap_or(Ok(None))?;
+                let group = next.filter(|group| group.sequence() == self.group);
+                group.ok_or(Failure::NoGroup { group: self.group, can_fetch })?
             }
             Err(error) => return Err(peer.blame(anyhow!(error)).await),
         };

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use url::{Position, Url};
+use url::{Position, Url, form_urlencoded};
 
 use crate::token::Token;
 
@@ -18,10 +18,14 @@ pub(crate) struct Target(Url);
 pub(crate) enum TargetError {
     #[error("it has no scheme; for example https://relay.example.com/room, or http://localhost:4443 for a development relay")]
     NoScheme,
-    #[error("{0} is no scheme of a relay; use https, moqt, moql, wss, ws or http")]
+    #[error("{0} is no scheme of a relay; use https, moqt, moql, wss, ws, http, tcp or unix")]
     Scheme(String),
     #[error("it names no host")]
     NoHost,
+    #[error("it names no port, and TCP has none of its own")]
+    NoPort,
+    #[error("a Unix socket has a path and no host: unix:///run/moq.sock, or unix:///run/moq.sock?path=/room")]
+    NoFile,
     #[error("{0}")]
     Url(#[from] url::ParseError),
 }
@@ -34,44 +38,59 @@ impl FromStr for Target {
             return Err(TargetError::NoScheme);
         }
         let url = Url::parse(text)?;
-        if !matches!(url.scheme(), "https" | "moqt" | "moql" | "wss" | "ws" | "http") {
-            return Err(TargetError::Scheme(url.scheme().to_owned()));
+        let has_host = url.host_str().is_some_and(|host| !host.is_empty());
+        match url.scheme() {
+            "unix" if has_host || matches!(url.path(), "" | "/") => Err(TargetError::NoFile),
+            "unix" => Ok(Self(url)),
+            "https" | "moqt" | "moql" | "wss" | "ws" | "http" | "tcp" if !has_host => Err(TargetError::NoHost),
+            "tcp" if url.port().is_none() => Err(TargetError::NoPort),
+            "https" | "moqt" | "moql" | "wss" | "ws" | "http" | "tcp" => Ok(Self(url)),
+            other => Err(TargetError::Scheme(other.to_owned())),
         }
-        if url.host_str().is_none_or(str::is_empty) {
-            return Err(TargetError::NoHost);
-        }
-        Ok(Self(url))
     }
 }
 
 impl Target {
-    /// The URL to connect to, with `token` in its query. The last one wins, should there be one already.
+    /// The URL to connect to, with `token` in the query of what is asked for. The last one wins, should there be one already.
     pub(crate) fn url(&self, token: Option<&Token>) -> Url {
         let mut url = self.0.clone();
-        if let Some(token) = token {
+        let Some(token) = token else { return url };
+        if self.is_unix() {
+            let asked = moq_native::request_target(&self.0).into_owned();
+            let (path, more) = asked.split_once('?').map_or((asked.as_str(), ""), |(path, query)| (path, query));
+            let mut query = form_urlencoded::Serializer::new(more.to_owned());
+            let asked = format!("{path}?{}", query.append_pair(PARAMETER, token.expose()).finish());
+            url.query_pairs_mut().clear().append_pair("path", &asked);
+        } else {
             url.query_pairs_mut().append_pair(PARAMETER, token.expose());
         }
         url
     }
 
-    /// Whether the URL itself shows a token.
+    /// Whether what is asked for shows a token itself.
     pub(crate) fn has_token(&self) -> bool {
-        self.0.query_pairs().any(|(name, token)| name == PARAMETER && !token.is_empty())
+        let asked = moq_native::request_target(&self.0);
+        let query = asked.split_once('?').map_or("", |(_, query)| query);
+        form_urlencoded::parse(query.as_bytes()).any(|(name, token)| name == PARAMETER && !token.is_empty())
+    }
+
+    fn is_unix(&self) -> bool {
+        self.0.scheme() == "unix"
     }
 
     /// Whether the transport carries no URL, so that the session has to say what is asked for.
-    pub(crate) fn is_raw_quic(&self) -> bool {
-        matches!(self.0.scheme(), "moqt" | "moql")
+    pub(crate) fn is_raw(&self) -> bool {
+        matches!(self.0.scheme(), "moqt" | "moql" | "tcp" | "unix")
     }
 
     /// Whether it asks for nothing but the host.
     pub(crate) fn is_plain(&self) -> bool {
-        matches!(self.0.path(), "" | "/") && self.0.query().is_none()
+        matches!(&*moq_native::request_target(&self.0), "" | "/")
     }
 
     /// Whether a network that drops UDP keeps this from working.
     pub(crate) fn needs_udp(&self) -> bool {
-        self.is_raw_quic() || self.0.scheme() == "http"
+        matches!(self.0.scheme(), "moqt" | "moql" | "http")
     }
 }
 
@@ -94,7 +113,12 @@ mod tests {
 
     #[test]
     fn a_target_is_shown_without_secrets() {
-        for text in ["https://me:secret@host:4443/room?jwt=secret", "moqt://host/room?x=1&jwt=secret#secret"] {
+        for text in [
+            "https://me:secret@host:4443/room?jwt=secret",
+            "moqt://host/room?x=1&jwt=secret#secret",
+            "tcp://host:4444/room?jwt=secret",
+            "unix:///run/room?path=/a%3Fjwt%3Dsecret",
+        ] {
             let target: Target = text.parse().unwrap();
             let shown = format!("{target} {target:?}");
             assert!(!shown.contains("secret") && shown.contains("/room"), "{shown}");
@@ -109,9 +133,29 @@ mod tests {
             ("relay", TargetError::NoScheme),
             ("ftp://relay", TargetError::Scheme("ftp".into())),
             ("moqt://", TargetError::NoHost),
+            ("tcp://relay", TargetError::NoPort),
+            ("unix://run/moq.sock", TargetError::NoFile),
+            ("unix:///?path=/room", TargetError::NoFile),
             ("https://", TargetError::Url(url::ParseError::EmptyHost)),
         ] {
             assert_eq!(text.parse::<Target>(), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_goes_where_the_relay_looks_for_it() {
+        let token = Token::new("a.b.c", String::new).unwrap();
+        for (text, asked) in [
+            ("https://host/room?x=1", "/room?x=1&jwt=a.b.c"),
+            ("tcp://host:1/room", "/room?jwt=a.b.c"),
+            ("unix:///run/moq.sock", "?jwt=a.b.c"),
+            ("unix:///run/moq.sock?path=/room%3Fx%3D1", "/room?x=1&jwt=a.b.c"),
+        ] {
+            let target: Target = text.parse().unwrap();
+            assert!(!target.has_token(), "{text}");
+            let url = target.url(Some(&token));
+            assert_eq!(moq_native::request_target(&url), asked, "{text}");
+            assert!(Target(url).has_token(), "{text}");
         }
     }
 }

@@ -44,7 +44,7 @@ impl Token {
         }
     }
 
-    fn new(text: &str, place: impl FnOnce() -> String) -> Result<Self, TokenError> {
+    pub(crate) fn new(text: &str, place: impl FnOnce() -> String) -> Result<Self, TokenError> {
         let text = text.trim();
         let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
         if text.is_empty() || text.len() as u64 > BYTES_MAX || !is_plain {

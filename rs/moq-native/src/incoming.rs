@@ -2,7 +2,7 @@
 //!
 //! Spec: WebTransport over HTTP/3, section 3.3 (application protocol); moq-lite-06, "Session".
 
-use std::{fmt, net::SocketAddr, time::Instant};
+use std::{borrow::Cow, fmt, net::SocketAddr, time::Instant};
 
 use http::StatusCode;
 use moq_lite::transport::Connection as _;
@@ -219,7 +219,7 @@ pub(crate) async fn over_quic(
     Ok(Incoming {
         peer,
         authority: Some(request.url.authority().to_owned()),
-        target: Some(request_target(&request.url).to_owned()),
+        target: Some(request_target(&request.url).into_owned()),
         // The client's order decides.
         protocol: request.protocols.iter().find(|offered| protocols.contains(offered)).cloned(),
         deadline,
@@ -253,7 +253,11 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// Path and query of a URL, as a request carries them.
-pub fn request_target(url: &url::Url) -> &str {
-    &url[url::Position::BeforePath..url::Position::AfterQuery]
+/// What a client asks for with a URL, as a request carries it: its path and query, or for a Unix socket, whose own path is that of
+/// a file, what the key `path` in its query says.
+pub fn request_target(url: &url::Url) -> Cow<'_, str> {
+    match url.scheme() {
+        "unix" => url.query_pairs().find(|(key, _)| key == "path").map_or(Cow::Borrowed(""), |(_, path)| path),
+        _ => Cow::Borrowed(&url[url::Position::BeforePath..url::Position::AfterQuery]),
+    }
 }

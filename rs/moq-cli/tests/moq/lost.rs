@@ -66,6 +66,7 @@ fn way_to(relay: &Relay, way: Over) -> (String, &'static [&'static str]) {
         Over::WebTransport => (relay.development(), &[]),
         Over::Quic => (format!("moqt://localhost:{}", relay.port()), &["--insecure"]),
         Over::WebSocket => (websocket(relay), &[]),
+        Over::Tcp | Over::Unix => unreachable!("its port is another one each time"),
     }
 }
 

@@ -18,9 +18,9 @@ use std::{
 use crate::program::PATIENCE;
 
 /// Open to everybody at these paths.
-fn config(address: SocketAddr, public: &str) -> String {
+fn config(address: SocketAddr, socket: &Path, public: &str) -> String {
     format!(
-        "[server]\nlisten = \"{address}\"\ntls.generate = \"localhost\"\n\
+        "[server]\nlisten = \"{address}\"\ntls.generate = \"localhost\"\ntcp.bind = \"127.0.0.1:0\"\nunix.bind = {socket:?}\n\
          [web.http]\nlisten = \"{address}\"\n[auth]\npublic = {public:?}\n"
     )
 }
@@ -34,16 +34,20 @@ pub(crate) enum Over {
     WebTransport,
     Quic,
     WebSocket,
+    Tcp,
+    Unix,
 }
 
 impl Over {
-    pub(crate) const ALL: [Self; 3] = [Self::WebTransport, Self::Quic, Self::WebSocket];
+    pub(crate) const ALL: [Self; 5] = [Self::WebTransport, Self::Quic, Self::WebSocket, Self::Tcp, Self::Unix];
 }
 
 /// A relay that runs until it is dropped.
 pub(crate) struct Relay {
     child: Child,
     udp: SocketAddr,
+    tcp: SocketAddr,
+    socket: PathBuf,
     web: SocketAddr,
     pub(crate) fingerprint: String,
 }
@@ -81,17 +85,18 @@ impl Relay {
                 command.env_remove(name);
             }
         }
-        command.arg(file(&config(address, path))).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let socket = fresh().with_extension("sock");
+        command.arg(file(&config(address, &socket, path))).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (tell, told) = mpsc::sync_channel(64);
         // Reads on for as long as the relay writes, so that it never waits for a reader.
         thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(tell.try_send(line))));
 
-        let (mut udp, mut web, mut log) = (None, None, String::new());
-        let (udp, web) = loop {
-            if let (Some(udp), Some(web)) = (udp, web) {
-                break (udp, web);
+        let (mut udp, mut tcp, mut web, mut log) = (None, None, None, String::new());
+        let (udp, tcp, web) = loop {
+            if let (Some(udp), Some(tcp), Some(web)) = (udp, tcp, web) {
+                break (udp, tcp, web);
             }
             let Ok(line) = told.recv_timeout(PATIENCE) else {
                 let _ = child.kill();
@@ -100,14 +105,16 @@ impl Relay {
             };
             log += &format!("{line}\n");
             let field = |name| line.split_once(name).map(|(_, rest)| rest.split(' ').next().unwrap().to_owned());
-            match (field("transport="), field("address=")) {
-                (Some(transport), Some(address)) if transport == "quic" => udp = address.parse().ok(),
-                (Some(_), Some(address)) => web = address.parse().ok(),
+            let address = field("address=").and_then(|address| address.parse().ok());
+            match field("transport=").as_deref() {
+                Some("quic") => udp = address,
+                Some("tcp") => tcp = address,
+                Some("http") => web = address,
                 _ => {}
             }
         };
         let fingerprint = get(web, "/certificate.sha256");
-        Ok(Self { child, udp, web, fingerprint })
+        Ok(Self { child, udp, tcp, socket, web, fingerprint })
     }
 
     /// Where it listens for HTTP and WebSocket.
@@ -126,6 +133,8 @@ impl Relay {
             Over::WebTransport => format!("https://{}{path}", self.udp),
             Over::Quic => format!("moqt://{}{path}", self.udp),
             Over::WebSocket => format!("ws://{}{path}", self.web),
+            Over::Tcp => format!("tcp://{}{path}", self.tcp),
+            Over::Unix => format!("unix://{}?path={path}", self.socket.display()),
         }
     }
 
@@ -180,11 +189,16 @@ pub(crate) fn built(programs: &[&str]) -> PathBuf {
 
 /// A file of its own for each call, with this text.
 pub(crate) fn file(text: &str) -> PathBuf {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let name = format!("moq-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let path = fresh();
     fs::write(&path, text).unwrap();
     path
+}
+
+/// A path where there is nothing yet.
+fn fresh() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("moq-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
 
 /// The body of an answer.

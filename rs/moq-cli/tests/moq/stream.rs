@@ -157,9 +157,17 @@ fn a_group_can_be_fetched_and_a_frame_of_it() {
     let line = fetch(&["0", "--frame", "1", "--json"]).well().text();
     assert!(line.starts_with(r#"{"event":"frame","group":0,"frame":1,"size":1,"timestamp_us":"#), "{line}");
 
-    let missing = fetch(&["17"]);
+    let args = ["--wait", "1s", "room/alice", "track", "17"];
+    let missing = relay.moq(Over::WebTransport, "fetch", &args).end();
     assert_eq!((missing.status, missing.text().as_str()), (Some(4), ""), "{}", missing.errors);
     let missing = fetch(&["0", "--frame", "2"]);
     assert_eq!((missing.status, missing.text().as_str()), (Some(4), ""));
     assert!(missing.errors.contains("group 0 has no frame 2, but 2 of them"), "{}", missing.errors);
+
+    let args = ["--wait", "1m", "--frames", "length", "room/alice", "track", "3"];
+    let coming = relay.moq(Over::WebTransport, "fetch", &args);
+    // The one that the publisher is at goes to nobody who waits for the next.
+    assert_eq!(fetch(&["1"]).well().text(), "c\nd\n");
+    publisher.write(b"f\n\ng\nh\n\n");
+    assert_eq!(coming.end().well().output, b"\0\0\0\x01g\0\0\0\x01h");
 }

@@ -86,7 +86,7 @@ impl Entrance {
         let is_path = target.starts_with('/');
         match self {
             Self::WebTransport => match format!("https://relay{target}").parse() {
-                Ok(url) => Ok(moq_native::request_target(&url).to_owned()),
+                Ok(url) => Ok(moq_native::request_target(&url).into_owned()),
                 Err(_) => Err(Verdict::NotCarried),
             },
             Self::WebSocket if !is_path => match target.parse::<Uri>() {
