@@ -28,6 +28,8 @@ pub(crate) enum Event<'a> {
     Updated { path: &'a str, hops: usize },
     /// It is off the air.
     Unannounced { path: &'a str },
+    /// A track is on air that was imported.
+    Track { track: &'a str, codec: &'a str },
     /// A group begins.
     Group { group: u64 },
     /// A frame. `delay_ms`: since it was made, where the publisher says.
@@ -96,6 +98,7 @@ mod tests {
             (Event::Reconnecting { reason: "reset" }, r#"{"event":"reconnecting","reason":"reset"}"#),
             (Event::Announced { path: "a/b", hops: 1 }, r#"{"event":"announced","path":"a/b","hops":1}"#),
             (Event::Unannounced { path: "a/b" }, r#"{"event":"unannounced","path":"a/b"}"#),
+            (Event::Track { track: "video", codec: "avc1.42c01e" }, r#"{"event":"track","track":"video","codec":"avc1.42c01e"}"#),
             (Event::Group { group: 3 }, r#"{"event":"group","group":3}"#),
             (frame, r#"{"event":"frame","group":3,"frame":0,"size":2,"timestamp_us":5,"payload":"aGk="}"#),
             (Event::GroupEnd { group: 3, frames: 1, whole: true }, r#"{"event":"group_end","group":3,"frames":1,"whole":true}"#),
@@ -111,9 +114,19 @@ mod tests {
     #[test]
     fn the_manual_lists_every_event() {
         let manual = include_str!("../../../docs/moq.md");
-        for name in
-            ["connected", "reconnecting", "announced", "updated", "unannounced", "group", "frame", "tick", "group_end", "end"]
-        {
+        for name in [
+            "connected",
+            "reconnecting",
+            "announced",
+            "updated",
+            "unannounced",
+            "track",
+            "group",
+            "frame",
+            "tick",
+            "group_end",
+            "end",
+        ] {
             assert!(manual.contains(&format!("| `{name}` |")), "{name}");
         }
     }

@@ -13,6 +13,7 @@ mod event;
 mod failure;
 mod fetch;
 mod grouping;
+mod import;
 mod input;
 mod link;
 mod meter;
@@ -47,6 +48,7 @@ Examples, with the relay that dev/up starts:
   moq subscribe http://localhost:4443 room/alice chat
   moq announced --once http://localhost:4443
   moq clock publish http://localhost:4443 clock
+  ffmpeg -re -i film.mp4 -c copy -f flv - | moq import http://localhost:4443 demo/film.hang
 
 URLs: https:// is WebTransport, and WebSocket where UDP does not pass; moqt:// raw QUIC; wss:// and ws:// WebSocket;
 http:// WebTransport to a development relay, whose certificate it asks for. The path of the URL is where PATH begins.
@@ -64,6 +66,7 @@ struct Options {
 #[derive(Subcommand)]
 enum Command {
     Publish(publish::Options),
+    Import(import::Options),
     Subscribe(subscribe::Options),
     Announced(announced::Options),
     Fetch(fetch::Options),
@@ -86,6 +89,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         let signals = Signals::listen().context("listening for signals")?;
         let result = match command {
             Command::Publish(options) => options.run(signals).await,
+            Command::Import(options) => options.run(signals).await,
             Command::Subscribe(options) => options.run(signals).await,
             Command::Announced(options) => options.run(signals).await,
             Command::Fetch(options) => options.run(signals).await,

@@ -11,7 +11,7 @@ use crate::{link::Link, signal::Signals};
 pub(crate) const KEEP: Duration = Duration::from_secs(30);
 
 /// How often the track is told the time, by which old groups go.
-const TEND_INTERVAL: Duration = Duration::from_secs(1);
+pub(crate) const TEND_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long viewers may take to get the last groups, once the track has ended: longer than it takes to notice that the relay is
 /// gone.

@@ -1,0 +1,220 @@
+//! Inputs as ffmpeg writes them, in `fixtures`, which `fixtures/make` makes: what is read from them, and that nothing that is
+//! not one of them does harm.
+
+use std::io::{self, Read};
+
+use proptest::{collection::vec, prelude::*, sample::select};
+
+use super::{
+    format::{Demuxer, Format},
+    media::{Config, Frame, Item},
+    source::InputError,
+};
+
+macro_rules! fixture {
+    ($name:literal) => {{
+        const BYTES: &[u8] = include_bytes!(concat!("fixtures/", $name));
+        BYTES
+    }};
+}
+
+const INPUTS: [&[u8]; 9] = [
+    fixture!("h264-aac.flv"),
+    fixture!("h264-bframes-aac.mp4"),
+    fixture!("h264-opus.mp4"),
+    fixture!("hevc.mp4"),
+    fixture!("av1.mp4"),
+    fixture!("vp9.mp4"),
+    fixture!("vp8.ivf"),
+    fixture!("vp9.ivf"),
+    fixture!("av1.ivf"),
+];
+
+/// All of an input, and how it ended.
+fn items(input: impl Read, format: Option<Format>) -> (Vec<Item>, Result<(), InputError>) {
+    let mut items = Vec::new();
+    let mut demuxer = match Demuxer::new(input, format) {
+        Ok(demuxer) => demuxer,
+        Err(error) => return (items, Err(error)),
+    };
+    loop {
+        match demuxer.next() {
+            Ok(Some(item)) => items.push(item),
+            Ok(None) => return (items, Ok(())),
+            Err(error) => return (items, Err(error)),
+        }
+    }
+}
+
+/// The tracks of an input in short, and its frames, those of the picture and those of sound.
+fn read(input: &[u8]) -> (Vec<String>, Vec<Frame>, Vec<Frame>) {
+    let (items, ended) = items(input, None);
+    ended.unwrap();
+    let (mut tracks, mut picture, mut video, mut audio) = (Vec::new(), None, Vec::new(), Vec::new());
+    for item in items {
+        match item {
+            Item::Track { track, config: Config::Video(video) } => {
+                picture = Some(track);
+                let (width, height) = video.size.unwrap();
+                let described = if video.description.is_some() { " described" } else { "" };
+                tracks.push(format!("{} {width}x{height}{described}", video.codec));
+            }
+            Item::Track { config: Config::Audio(audio), .. } => {
+                let described = if audio.description.is_some() { " described" } else { "" };
+                tracks.push(format!("{} {}/{}{described}", audio.codec, audio.rate, audio.channels));
+            }
+            Item::Frame(frame) if picture == Some(frame.track) => video.push(frame),
+            Item::Frame(frame) => audio.push(frame),
+        }
+    }
+    (tracks, video, audio)
+}
+
+fn refusal(input: &[u8]) -> String {
+    items(input, None).1.unwrap_err().to_string()
+}
+
+#[test]
+fn tracks_are_known_by_what_browsers_call_them() {
+    for (input, expected) in INPUTS.into_iter().zip([
+        &["avc1.42c00a 64x36 described", "mp4a.40.2 48000/1 described"][..],
+        &["avc1.64000a 64x36 described", "mp4a.40.2 48000/1 described"],
+        &["avc1.42c00a 64x36 described", "opus 48000/1"],
+        &["hvc1.1.6.L30.90 64x36 described"],
+        &["av01.0.00M.08 64x36"],
+        &["vp09.00.10.08 64x36"],
+        &["vp8 64x36"],
+        &["vp09.00.10.08 64x36"],
+        &["av01.0.00M.08 64x36"],
+    ]) {
+        assert_eq!(read(input).0, expected);
+    }
+}
+
+#[test]
+fn frames_come_with_their_time_and_keys() {
+    for input in INPUTS {
+        let (tracks, video, sound) = read(input);
+        assert!(matches!(video.len(), 3 | 6), "{tracks:?}: {}", video.len());
+        // Where ffmpeg reorders frames it is wrong about the last ones of a film.
+        let video = &video[..3];
+        assert!(video[0].is_key && !video[1].is_key, "{tracks:?}");
+        for pair in video.windows(2) {
+            let step = pair[1].decode - pair[0].decode;
+            assert!((32_000..=34_500).contains(&step), "{tracks:?}: {step} µs");
+        }
+        let mut shown: Vec<_> = video.iter().map(|frame| frame.decode + frame.offset).collect();
+        shown.sort_unstable();
+        assert!(shown.windows(2).all(|pair| (32_000..=34_500).contains(&(pair[1] - pair[0]))), "{tracks:?}: {shown:?}");
+        assert!(sound.iter().all(|frame| frame.is_key && frame.offset == 0), "{tracks:?}");
+        assert_eq!(sound.len() >= 5, tracks.len() == 2, "{tracks:?}: {}", sound.len());
+    }
+}
+
+#[test]
+fn frames_that_are_shown_later_than_they_are_decoded_say_so() {
+    let (_, video, _) = read(fixture!("h264-bframes-aac.mp4"));
+    let offsets: Vec<_> = video.iter().map(|frame| frame.offset).collect();
+    assert!(offsets[0] > 0, "{offsets:?}");
+    assert!(offsets.iter().any(|offset| *offset != offsets[0]), "{offsets:?}");
+}
+
+#[test]
+fn one_flv_after_another_is_read_as_one() {
+    let flv = fixture!("h264-aac.flv");
+    let (once, twice) = (items(flv, None).0, items(&[flv, flv].concat()[..], None).0);
+    assert_eq!([once.clone(), once].concat(), twice);
+}
+
+/// Gives so many bytes, and fails if it is asked for one more.
+struct UpTo<'a>(&'a [u8]);
+
+impl Read for UpTo<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.0.is_empty() {
+            return Err(io::Error::other("it has to wait"));
+        }
+        self.0.read(buffer)
+    }
+}
+
+/// A frame waits for nothing behind its own last byte; in FLV not even for the size of its tag, which comes after it.
+#[test]
+fn no_frame_waits_for_the_next() {
+    for (input, behind) in [(fixture!("vp8.ivf"), 0), (fixture!("h264-aac.flv"), 4), (fixture!("hevc.mp4"), 0)] {
+        let (whole, _) = items(input, None);
+        let Some(Item::Frame(last)) = whole.last() else { panic!("it ends with a frame") };
+        let end = input.windows(last.payload.len()).rposition(|window| window == last.payload).unwrap() + last.payload.len();
+        assert!(end + behind <= input.len());
+        let (read, _) = items(UpTo(&input[..end]), None);
+        assert_eq!(read.len(), whole.len());
+    }
+}
+
+#[test]
+fn what_cannot_be_published_is_refused_with_what_can() {
+    for (input, wanted) in [
+        (fixture!("plain.mp4"), "-movflags empty_moov+default_base_moof+frag_every_frame"),
+        (fixture!("flv1.flv"), "-c:v libx264"),
+        (b"\x47\x40\x11\x10\0\x42\xf0\x25", "this is MPEG-TS; write FLV; with ffmpeg: -f flv"),
+        (b"\x1a\x45\xdf\xa3\x01\0\0\0", "-f ivf"),
+        (b"\0\0\0\x01\x67\x42\xc0\x0a", "-f flv"),
+        (b"DKIF\0\0\x20\0H264\x40\0\x24\0\x1e\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0", "use -f flv"),
+        (b"hello\n", "neither FLV, fragmented MP4 nor IVF"),
+        (b"", "the input is empty"),
+    ] {
+        let error = refusal(input);
+        assert!(error.starts_with("standard input, byte ") && error.contains(wanted), "{error}");
+    }
+}
+
+#[test]
+fn an_error_says_where_it_is() {
+    let flv = fixture!("h264-aac.flv");
+    let cut = refusal(&flv[..flv.len() - 10]);
+    assert!(cut.contains("the input ends inside a tag"), "{cut}");
+    let mut ivf = fixture!("vp8.ivf").to_vec();
+    ivf[35] = 0xff;
+    let size = u32::from_le_bytes([ivf[32], ivf[33], ivf[34], ivf[35]]);
+    let expected = format!("standard input, byte 44: a frame of {size} bytes, at most 33554424 accepted");
+    assert_eq!(refusal(&ivf), expected);
+    let mut mp4 = fixture!("hevc.mp4").to_vec();
+    let moof = mp4.windows(4).position(|kind| kind == b"moof").unwrap();
+    mp4[moof - 4..moof].copy_from_slice(&[0, 0, 0, 7]);
+    let error = refusal(&mp4);
+    assert!(error.starts_with(&format!("standard input, byte {}: a box that is smaller", moof - 4)), "{error}");
+}
+
+/// Bytes that all frames of an input have together.
+fn published(items: &[Item]) -> usize {
+    items.iter().map(|item| if let Item::Frame(frame) = item { frame.payload.len() } else { 0 }).sum()
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_can_panic(format in select(vec![Format::Flv, Format::Mp4, Format::Ivf]), bytes in vec(any::<u8>(), 0..512)) {
+        let _ = items(&bytes[..], Some(format));
+    }
+
+    /// Damage anywhere is an error or is not noticed, and no more comes out than went in.
+    #[test]
+    fn damaged_inputs_do_no_harm(
+        input in select(INPUTS.to_vec()),
+        damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        end in any::<prop::sample::Index>(),
+        is_cut in any::<bool>(),
+    ) {
+        let mut input = input.to_vec();
+        if is_cut {
+            input.truncate(end.index(input.len()));
+        }
+        for (index, byte) in damage {
+            if !input.is_empty() {
+                let index = index.index(input.len());
+                input[index] = byte;
+            }
+        }
+        let (items, _) = items(&input[..], None);
+        prop_assert!(published(&items) <= input.len());
+    }
+}
