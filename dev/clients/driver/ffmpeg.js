@@ -1,22 +1,20 @@
-/**
- * ffmpeg as a publisher: its pictures go to `moq publish`, which takes any frames, in the container that viewers know as "legacy".
- *
- * A frame of that container is its time in microseconds, as a QUIC varint, and the codec's own bytes. ffmpeg writes IVF, where a frame
- * has twelve bytes before it: its size (32 bits) and its number (64 bits), least significant byte first.
- */
+/** ffmpeg as a publisher: its pictures go through `moq import`, as `docs/start.md` has it. */
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { moq } from "./moq.js";
+import { BINARY as MOQ } from "./moq.js";
 
-export const TRACK = "video";
 const FRAMES_PER_SECOND = 30;
 const [WIDTH, HEIGHT] = [640, 360];
 const SQUARES = 32;
 
-/** The catalog a viewer is given. No rate is said, from which `<moq-watch>` would make a buffer of a frame. */
-export const CATALOG = {
-  video: { renditions: { [TRACK]: { codec: "vp8", codedWidth: WIDTH, codedHeight: HEIGHT, container: { kind: "legacy" } } } },
+const H264 = "-c:v libx264 -preset ultrafast -tune zerolatency -b:v 1500k -g 30";
+
+/** What ffmpeg makes of its pictures: encoder and container. */
+export const FORMS = {
+  "H.264 in FLV": `${H264} -f flv`,
+  "VP8 in IVF": "-c:v libvpx -deadline realtime -cpu-used 8 -lag-in-frames 0 -b:v 1500k -g 30 -threads 1 -f ivf",
+  "H.264 in MP4": `${H264} -movflags empty_moov+default_base_moof+frag_every_frame -f mp4`,
 };
 
 /** ffmpeg's own test picture with the first line of `dev/web/src/code.js`: the frame's number, and the time at which it was made. */
@@ -30,47 +28,22 @@ function picture() {
   ].join(";");
 }
 
-/** Publishes the picture at `path`, a group a second, until `stop` is called. */
-export function publishPicture(url, path) {
-  const encode = "-c:v libvpx -deadline realtime -cpu-used 8 -lag-in-frames 0 -b:v 1500k -keyint_min 30 -g 30 -threads 1";
-  const output = "-fps_mode passthrough -flush_packets 1 -f ivf pipe:1";
-  const ffmpeg = spawn(
-    "ffmpeg",
-    ["-hide_banner", "-nostdin", "-v", "error", "-f", "lavfi", "-i", picture(), ...encode.split(" "), ...output.split(" ")],
-    { stdio: ["ignore", "pipe", "inherit"] },
-  );
-  const groups = ["--group-frames", String(FRAMES_PER_SECOND), "--group-time", "1h"];
-  const publisher = moq(["publish", "--quiet", "--frames", "length", ...groups, url, path, TRACK]);
-  let unread = Buffer.alloc(0);
-  let isHead = true;
-  ffmpeg.stdout.on("data", (bytes) => {
-    unread = Buffer.concat([unread, bytes]);
-    if (isHead) {
-      if (unread.length < 32) return;
-      unread = unread.subarray(32);
-      isHead = false;
-    }
-    while (unread.length >= 12 && unread.length >= 12 + unread.readUInt32LE(0)) {
-      const size = unread.readUInt32LE(0);
-      const time = (unread.readBigUInt64LE(4) * 1_000_000n) / BigInt(FRAMES_PER_SECOND);
-      publisher.write(frame(time, unread.subarray(12, 12 + size)));
-      unread = unread.subarray(12 + size);
-    }
-  });
+/** Publishes the picture at `path`, in this form, a group a second, until `stop` is called. */
+export function publishPicture(url, path, form) {
+  const input = ["-hide_banner", "-nostdin", "-v", "error", "-f", "lavfi", "-i", picture()];
+  const output = `-fps_mode passthrough ${FORMS[form]} -flush_packets 1 pipe:1`.split(" ");
+  const ffmpeg = spawn("ffmpeg", [...input, ...output], { stdio: ["ignore", "pipe", "inherit"] });
+  // One reads what the other writes, and nobody is between them.
+  const publisher = spawn(MOQ, ["import", "--quiet", url, path], { stdio: [ffmpeg.stdout, "ignore", "inherit"] });
+  ffmpeg.stdout.destroy();
+  const ended = Promise.all([once(ffmpeg, "exit"), once(publisher, "exit")]);
   return {
+    /** Resolves with how `moq import` ended. */
     async stop() {
+      publisher.kill("SIGINT");
       ffmpeg.kill("SIGKILL");
-      publisher.kill();
-      await once(ffmpeg, "close");
+      const [, [code]] = await ended;
+      return code;
     },
   };
-}
-
-/** A frame as `moq publish --frames length` reads it. */
-function frame(time, payload) {
-  const head = Buffer.alloc(12);
-  head.writeUInt32BE(8 + payload.length);
-  // A varint of eight bytes.
-  head.writeBigUInt64BE(time | (3n << 62n), 4);
-  return Buffer.concat([head, payload]);
 }

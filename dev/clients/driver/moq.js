@@ -6,7 +6,7 @@ import { frameAt, framesPerGroup } from "../roles/frames.js";
 import { SOON_MS, within } from "../roles/deadline.js";
 import { BINARY as RELAY } from "./relay.js";
 
-const BINARY = process.env.MOQ ?? join(dirname(RELAY), "moq");
+export const BINARY = process.env.MOQ ?? join(dirname(RELAY), "moq");
 
 /** What `roles/peer.js` writes into these groups, as `moq --frames length` has it. */
 export function spelled(...groups) {

@@ -5,6 +5,7 @@
 mod clock;
 mod docs;
 mod ends;
+mod import;
 mod list;
 mod lost;
 mod pages;
