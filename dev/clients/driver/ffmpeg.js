@@ -10,11 +10,18 @@ const SQUARES = 32;
 
 const H264 = "-c:v libx264 -preset ultrafast -tune zerolatency -b:v 1500k -g 30";
 
-/** What ffmpeg makes of its pictures: encoder and container. */
+/**
+ * What ffmpeg makes of its pictures: encoder and container, and how long a picture waits in that for the next one, in milliseconds.
+ * Some are only for the long form.
+ */
 export const FORMS = {
-  "H.264 in FLV": `${H264} -f flv`,
-  "VP8 in IVF": "-c:v libvpx -deadline realtime -cpu-used 8 -lag-in-frames 0 -b:v 1500k -g 30 -threads 1 -f ivf",
-  "H.264 in MP4": `${H264} -movflags empty_moov+default_base_moof+frag_every_frame -f mp4`,
+  "H.264 in FLV": { output: `${H264} -f flv` },
+  "VP8 in IVF": { output: "-c:v libvpx -deadline realtime -cpu-used 8 -lag-in-frames 0 -b:v 1500k -g 30 -threads 1 -f ivf" },
+  "H.264 in MP4": {
+    output: `${H264} -movflags empty_moov+default_base_moof+frag_every_frame -f mp4`,
+    wait: Math.ceil(1_000 / FRAMES_PER_SECOND),
+    isForLong: true,
+  },
 };
 
 /** ffmpeg's own test picture with the first line of `dev/web/src/code.js`: the frame's number, and the time at which it was made. */
@@ -31,7 +38,7 @@ function picture() {
 /** Publishes the picture at `path`, in this form, a group a second, until `stop` is called. */
 export function publishPicture(url, path, form) {
   const input = ["-hide_banner", "-nostdin", "-v", "error", "-f", "lavfi", "-i", picture()];
-  const output = `-fps_mode passthrough ${FORMS[form]} -flush_packets 1 pipe:1`.split(" ");
+  const output = `-fps_mode passthrough ${FORMS[form].output} -flush_packets 1 pipe:1`.split(" ");
   const ffmpeg = spawn("ffmpeg", [...input, ...output], { stdio: ["ignore", "pipe", "inherit"] });
   // One reads what the other writes, and nobody is between them.
   const publisher = spawn(MOQ, ["import", "--quiet", url, path], { stdio: [ffmpeg.stdout, "ignore", "inherit"] });

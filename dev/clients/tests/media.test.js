@@ -15,6 +15,8 @@ const SOON_MS = 20_000;
 const STALL_MS = 500;
 /** The delay at which half of ffmpeg's pictures come at the latest, from when they are made to the canvas, in milliseconds. */
 const DELAY_MS = 35;
+/** Watched for so long, in milliseconds, it is the long form, for a machine that has nothing else to do. */
+const LONG_MS = 20_000;
 /** How often a picture is watched at most: builds share the machine, and a fault of our own would be there each time. */
 const SERIES = 3;
 
@@ -86,7 +88,7 @@ async function watched(page, name) {
     "p95 ms": delay.p95 ?? "",
     "max ms": delay.max ?? "",
   });
-  return { frames, gap, delay };
+  return { frames, skipped, gap, delay };
 }
 
 for (const [transport, shown] of [["any", "WebTransport"], ["websocket", "WebSocket"]]) {
@@ -100,13 +102,15 @@ for (const [transport, shown] of [["any", "WebTransport"], ["websocket", "WebSoc
   });
 }
 
-for (const form of Object.keys(FORMS)) {
-  onPage(`half of ffmpeg's pictures are on the canvas within ${DELAY_MS} ms: ${form}`, { name: "demo/ffmpeg.hang" }, async (page) => {
+for (const [form, { wait = 0, isForLong = false }] of Object.entries(FORMS)) {
+  if (isForLong && WATCH_MS < LONG_MS) continue;
+  onPage(`half of ffmpeg's pictures are on the canvas within ${DELAY_MS + wait} ms: ${form}`, { name: "demo/ffmpeg.hang" }, async (page) => {
     const publisher = publishPicture(new URL(up.url).searchParams.get("relay"), "demo/ffmpeg.hang", form);
+    const isGood = ({ delay, skipped }) => delay.p50 <= DELAY_MS + wait && (skipped === 0 || WATCH_MS < LONG_MS);
     let code;
     try {
-      const { delay } = await seen(page, form, ({ delay }) => delay.p50 <= DELAY_MS);
-      assert.ok(delay.p50 <= DELAY_MS, `the middle one took ${delay.p50} ms`);
+      const { delay, skipped } = await seen(page, form, isGood);
+      assert.ok(isGood({ delay, skipped }), `the middle one took ${delay.p50} ms, and ${skipped} were skipped`);
     } finally {
       code = await publisher.stop();
     }
