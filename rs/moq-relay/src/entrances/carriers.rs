@@ -147,7 +147,7 @@ impl Carriers {
     pub(super) async fn knock(&mut self, entrance: Entrance, target: &str, header: Option<&str>) -> Verdict {
         match entrance {
             Entrance::WebTransport => match ConnectRequest::decode(&mut connect(target).as_slice()) {
-                Ok(request) => self.judge(moq_native::request_target(&request.url), Transport::WebTransport).await,
+                Ok(request) => self.judge(&moq_native::request_target(&request.url), Transport::WebTransport).await,
                 Err(_) => Verdict::NotCarried,
             },
             Entrance::Setup(version, transport) => {
