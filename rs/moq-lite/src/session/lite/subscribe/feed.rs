@@ -330,19 +330,21 @@ impl Drop for Ending<'_> {
 
 /// What all viewers together want, as one request. `floor`: the lowest group wanted if nobody names one.
 fn options_of(demand: Demand, floor: Option<u64>) -> SubscribeOptions {
-    let number = |value: u64| VarInt::saturating(value);
-    // JavaScript peers read 53 bits.
-    const AGE_MAX: u64 = (1 << 53) - 1;
+    // JavaScript peers read 53 bits; and of a group there may be one more on the wire.
+    const AGE_MAX: VarInt = VarInt::JS_MAX;
+    const GROUP_MAX: VarInt = VarInt::saturating(VarInt::JS_MAX.get() - 1);
+    let age = |age: Duration| VarInt::saturating(age.as_millis() as u64).min(AGE_MAX);
+    let group = |group: u64| VarInt::saturating(group).min(GROUP_MAX);
     let start = match demand.start {
-        demand::Start::At(group) => Some(number(group)),
-        demand::Start::Latest => None,
+        demand::Start::At(first) => Some(first),
+        demand::Start::Latest => floor,
     };
     SubscribeOptions {
         priority: demand.priority,
         ordered: false,
-        max_age: Some(number(demand.max_age.map_or(AGE_MAX, |age| (age.as_millis() as u64).min(AGE_MAX)))),
-        group_start: start.or(floor.map(number)),
-        group_end: demand.end.map(number),
+        max_age: Some(demand.max_age.map_or(AGE_MAX, age)),
+        group_start: start.map(group),
+        group_end: demand.end.map(group),
         frame_start: VarInt::ZERO,
         frame_end: None,
     }
