@@ -116,7 +116,7 @@ fn walk(entrance: Entrance) {
             let (query, header) = if entrance == Entrance::Header { (None, token) } else { (token, None) };
             let target = Target { path, noise, token: None }.with_query(query);
             let Ok(url) = format!("https://relay{target}").parse() else { continue };
-            let mut target = moq_native::request_target(&url).to_owned();
+            let mut target = moq_native::request_target(&url).into_owned();
             if entrance == Entrance::Fetch {
                 // The root itself is no broadcast that one could fetch.
                 target.insert_str(target.find('?').unwrap_or(target.len()), "/room");
