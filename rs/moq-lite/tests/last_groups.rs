@@ -4,9 +4,10 @@
 
 mod bare;
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
-use bare::{Peer, Server, settle, soon};
+use bare::{Peer, Server, everything, frame, read, settle, soon, stopped, write};
+use bytes::BytesMut;
 use moq_lite::{
     model::{
         demand::{self, Ask},
@@ -14,12 +15,12 @@ use moq_lite::{
     },
     testing::{
         memory::{RecvStream, SendStream},
-        pair::story,
+        pair::{each_version, story},
     },
-    transport::SendStream as _,
+    transport::{Connection as _, SendStream as _, StreamError},
 };
 use moq_proto::{
-    VarInt, Version,
+    VarInt, Version, close,
     lite::message::{SubscribeDrop, SubscribeReply},
 };
 use tokio::time::{Instant, sleep};
@@ -29,7 +30,7 @@ const ENDING: [Version; 2] = [Version::Lite05, Version::Lite06];
 
 /// A bare publisher of "live", and what the relay asked it for on behalf of one reader.
 struct OnAir {
-    _server: Server,
+    server: Server,
     publisher: Peer,
     groups: track::Subscription,
     id: VarInt,
@@ -48,7 +49,7 @@ impl OnAir {
         let ask = Ask { start: demand::Start::At(0), max_age: Some(Duration::from_secs(10)), ..Ask::default() };
         let (groups, (id, (send, recv))) =
             tokio::join!(async { soon("the track", live.track("video")).await.unwrap().subscribe(ask) }, publisher.asked(),);
-        Self { _server: server, publisher, groups, id, send, _recv: recv, _announced: announced }
+        Self { server, publisher, groups, id, send, _recv: recv, _announced: announced }
     }
 
     async fn say(&mut self, reply: SubscribeReply) {
@@ -59,6 +60,21 @@ impl OnAir {
         self.publisher.send_group(self.id, sequence, sequence * 1000).await;
     }
 
+    /// A viewer of everything, beside the reader.
+    async fn viewer(&mut self, version: Version) -> Viewer {
+        let mut peer = self.server.join(version).await;
+        let (send, recv) = peer.subscribe_to("live", 0, "video", everything()).await;
+        settle().await;
+        Viewer { peer, _send: send, recv, heard: BytesMut::new() }
+    }
+
+    /// The publisher ends the subscription, and is asked for another.
+    async fn asked_again(&mut self) {
+        self.send.finish().unwrap();
+        let (id, (send, recv)) = self.publisher.asked().await;
+        (self.id, self.send, self._recv) = (id, send, recv);
+    }
+
     /// The sequences of the groups until the track ends, and how long its end was waited for.
     async fn rest(&mut self) -> (Vec<u64>, Duration) {
         let (began, mut sequences) = (Instant::now(), Vec::new());
@@ -66,6 +82,49 @@ impl OnAir {
             sequences.push(group.sequence());
         }
         (sequences, began.elapsed())
+    }
+}
+
+/// A bare viewer of "live".
+struct Viewer {
+    peer: Peer,
+    _send: SendStream,
+    recv: RecvStream,
+    heard: BytesMut,
+}
+
+impl Viewer {
+    /// The next replies are these.
+    async fn hears(&mut self, replies: &[SubscribeReply]) {
+        let said: Vec<u8> = replies.iter().flat_map(|reply| self.peer.version.dialect().reply.to_wire(reply)).collect();
+        while self.heard.len() < said.len() {
+            self.heard.extend_from_slice(&soon("replies", read(&mut self.recv, 1)).await.unwrap());
+        }
+        assert_eq!(self.heard.split_to(said.len()), said, "{}: {replies:?}", self.peer.version);
+    }
+
+    /// Nothing more is said, and the subscription ends in this way.
+    async fn ends(&mut self) -> Result<(), StreamError> {
+        assert!(self.heard.is_empty(), "{}: {:x?}", self.peer.version, self.heard);
+        match soon("an end", read(&mut self.recv, 1)).await {
+            Ok(more) => panic!("{}: {more:x?}", self.peer.version),
+            Err(StreamError::Closed) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The sequences of the groups that are here.
+    fn groups(&mut self) -> Vec<u64> {
+        self.peer.arrived().iter().map(|group| group.sequence).collect()
+    }
+}
+
+/// Runs a story for each pair of a publisher and a viewer whose versions say where a track ends.
+async fn each_pair<F: Future<Output = ()>>(told: impl Fn(Version, Version) -> F) {
+    for publisher in ENDING {
+        for viewer in ENDING {
+            story(told(publisher, viewer)).await;
+        }
     }
 }
 
@@ -159,4 +218,240 @@ async fn an_end_before_its_start_is_an_end() {
         })
         .await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn viewers_hear_where_the_track_ends_while_its_last_group_is_under_way() {
+    each_pair(async |publisher, viewer| {
+        let mut live = OnAir::new(publisher).await;
+        let mut viewer = live.viewer(viewer).await;
+        live.say(start(0)).await;
+        let mut last = live.publisher.open_group(live.id, 0).await;
+        write(&mut last, &frame(publisher, 0)).await;
+        settle().await;
+        live.say(end(1)).await;
+        let began = Instant::now();
+        viewer.hears(&[start(0), end(1)]).await;
+        assert!(began.elapsed() < Duration::from_millis(100), "{publisher}");
+
+        sleep(Duration::from_secs(5)).await;
+        last.finish().unwrap();
+        live.send.finish().unwrap();
+        assert_eq!(viewer.ends().await, Ok(()), "{publisher}");
+        assert_eq!(viewer.groups(), [0], "{publisher}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_that_leaves_after_its_end_and_all_groups_has_ended_the_track() {
+    each_pair(async |publisher, viewer| {
+        let mut live = OnAir::new(publisher).await;
+        let mut viewer = live.viewer(viewer).await;
+        live.say(start(0)).await;
+        live.group(0).await;
+        live.say(end(1)).await;
+        settle().await;
+        live.publisher.bare.connection.close(0, "that was all");
+        viewer.hears(&[start(0), end(1)]).await;
+        assert_eq!(viewer.ends().await, Ok(()), "{publisher}");
+        assert_eq!(live.rest().await.0, [0], "{publisher}");
+
+        // With a group missing it has not.
+        let mut live = OnAir::new(publisher).await;
+        live.say(start(0)).await;
+        live.group(0).await;
+        live.say(end(2)).await;
+        settle().await;
+        live.publisher.bare.connection.close(0, "that was all");
+        assert_eq!(live.rest().await.0, [0], "{publisher}");
+        let code = close::stream::SESSION_CLOSED;
+        assert_eq!(live.groups.track().ended(), Some(Err(code)), "{publisher}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_is_not_told_before_a_start() {
+    each_pair(async |publisher, viewer| {
+        let mut live = OnAir::new(publisher).await;
+        let mut viewer = live.viewer(viewer).await;
+        live.say(start(0)).await;
+        live.say(end(1)).await;
+        settle().await;
+        live.group(0).await;
+        live.send.finish().unwrap();
+        viewer.hears(&[start(0), end(1)]).await;
+        assert_eq!(viewer.ends().await, Ok(()), "{publisher}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_past_the_end_breaks_the_track_on_06() {
+    for version in ENDING {
+        story(async move {
+            let broken = Err(StreamError::Reset(close::stream::MALFORMED_TRACK.get()));
+            // A group behind its end, whose number is that of the end or more.
+            for past in [1, 5] {
+                let mut live = OnAir::new(Version::Lite06).await;
+                let mut viewer = live.viewer(version).await;
+                live.say(start(0)).await;
+                live.group(0).await;
+                live.say(end(1)).await;
+                viewer.hears(&[start(0), end(1)]).await;
+                let mut past = live.publisher.open_group(live.id, past).await;
+                assert_eq!(stopped(&mut past).await, Some(close::stream::CANCELLED.get()));
+                assert_eq!(viewer.ends().await, broken);
+                assert_eq!(viewer.groups(), [0]);
+                assert!(!live.publisher.bare.served.is_finished());
+            }
+            // One that overtook it.
+            let mut live = OnAir::new(Version::Lite06).await;
+            let mut viewer = live.viewer(version).await;
+            live.say(start(0)).await;
+            live.group(5).await;
+            viewer.hears(&[start(5)]).await;
+            live.say(end(1)).await;
+            assert_eq!(viewer.ends().await, broken);
+            // One that comes when all was said.
+            let mut live = OnAir::new(Version::Lite06).await;
+            let mut viewer = live.viewer(version).await;
+            live.say(start(0)).await;
+            live.group(0).await;
+            live.say(end(2)).await;
+            live.send.finish().unwrap();
+            viewer.hears(&[start(0), end(2)]).await;
+            live.group(2).await;
+            assert_eq!(viewer.ends().await, broken);
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_past_the_end_is_dropped_alone_on_05() {
+    for viewer in ENDING {
+        story(async move {
+            let mut live = OnAir::new(Version::Lite05).await;
+            let mut viewer = live.viewer(viewer).await;
+            live.say(start(0)).await;
+            live.group(0).await;
+            live.say(end(1)).await;
+            settle().await;
+            let mut past = live.publisher.open_group(live.id, 5).await;
+            assert_eq!(stopped(&mut past).await, Some(close::stream::CANCELLED.get()));
+            live.send.finish().unwrap();
+            viewer.hears(&[start(0), end(1)]).await;
+            assert_eq!(viewer.ends().await, Ok(()));
+            assert_eq!(viewer.groups(), [0]);
+        })
+        .await;
+    }
+}
+
+/// The first text of moq-lite-05 counted it in, and so do `@moq/net` 0.1.3 to 0.1.9.
+#[tokio::test(start_paused = true)]
+async fn the_group_that_the_end_names_is_taken_on_05_and_given_to_whom_it_does_not_surprise() {
+    for (viewer, given) in [(Version::Lite05, vec![0, 1]), (Version::Lite06, vec![0])] {
+        story(async move {
+            let mut live = OnAir::new(Version::Lite05).await;
+            let mut viewer = live.viewer(viewer).await;
+            live.say(start(0)).await;
+            live.group(0).await;
+            live.say(end(1)).await;
+            settle().await;
+            live.group(1).await;
+            settle().await;
+            live.send.finish().unwrap();
+            viewer.hears(&[start(0), end(1)]).await;
+            assert_eq!(viewer.ends().await, Ok(()));
+            assert_eq!(viewer.groups(), given, "{}", viewer.peer.version);
+            assert_eq!(live.rest().await.0, [0, 1], "and kept");
+            assert_eq!(live.groups.track().ended(), Some(Ok(2)));
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_below_what_is_here_moves_up() {
+    for viewer in ENDING {
+        story(async move {
+            let mut live = OnAir::new(Version::Lite05).await;
+            let mut viewer = live.viewer(viewer).await;
+            live.say(start(0)).await;
+            for sequence in 0..4 {
+                live.group(sequence).await;
+            }
+            settle().await;
+            live.say(end(2)).await;
+            live.send.finish().unwrap();
+            viewer.hears(&[start(0), end(4)]).await;
+            assert_eq!(viewer.ends().await, Ok(()));
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_ends_without_an_end_is_asked_for_again() {
+    each_pair(async |publisher, viewer| {
+        let mut live = OnAir::new(publisher).await;
+        let mut viewer = live.viewer(viewer).await;
+        // Before anything was said too.
+        live.asked_again().await;
+        live.say(start(0)).await;
+        live.group(0).await;
+        settle().await;
+        live.asked_again().await;
+        live.say(start(0)).await;
+        live.group(1).await;
+        live.say(end(2)).await;
+        live.send.finish().unwrap();
+        viewer.hears(&[start(0), end(2)]).await;
+        assert_eq!(viewer.ends().await, Ok(()), "{publisher}");
+        assert_eq!(viewer.groups(), [0, 1], "{publisher}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_never_says_an_end_is_asked_a_few_times_only() {
+    for version in ENDING {
+        story(async move {
+            let mut live = OnAir::new(version).await;
+            let refuse = async {
+                loop {
+                    live.send.finish().unwrap();
+                    let (_, (send, recv)) = live.publisher.asked().await;
+                    (live.send, live._recv) = (send, recv);
+                }
+            };
+            tokio::select! {
+                group = soon("the end", live.groups.next()) => assert!(group.is_none(), "{version}"),
+                () = refuse => unreachable!("it never ends"),
+            }
+            let code = close::stream::MALFORMED_TRACK;
+            assert_eq!(live.groups.track().ended(), Some(Err(code)), "{version}");
+        })
+        .await;
+    }
+}
+
+/// There is nothing else that an end could be told by.
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_ends_is_the_end_on_04_and_older() {
+    each_version(async |version| {
+        if ENDING.contains(&version) {
+            return;
+        }
+        let mut live = OnAir::new(version).await;
+        live.group(0).await;
+        settle().await;
+        live.send.finish().unwrap();
+        assert_eq!(live.rest().await.0, [0], "{version}");
+        assert_eq!(live.groups.track().ended(), Some(Ok(1)), "{version}");
+    })
+    .await;
 }

@@ -85,6 +85,17 @@ impl Id {
     }
 }
 
+/// What is known of a track's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// No group at or above this one will exist. Those below are on their way, as far as they are not here.
+    Announced(u64),
+    /// No group at or above this one will exist, and nothing is waited for any more.
+    Finished(u64),
+    /// It ended before its time.
+    Aborted(CloseCode),
+}
+
 /// Why a track does not take a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -190,7 +201,7 @@ impl Shared {
         }
     }
 
-    /// Ends the track, and tells everybody.
+    /// Says of the track's end what there is to say, and tells everybody.
     fn end(&self, how: impl FnOnce(&mut Groups)) {
         how(&mut self.groups.lock());
         self.has_end.store(true, Ordering::Release);
@@ -302,8 +313,14 @@ impl Producer {
         self.consume().latest_sequence()
     }
 
-    /// Says that no group at or above `end` will exist; without an `end`, none above the newest. Lower ones may still come.
-    /// The first end stands.
+    /// Says that no group at or above `end` will exist, while those below are still on their way. An `end` that what is here
+    /// already, or was said before, contradicts moves up.
+    pub fn announce_end(&self, end: u64) {
+        self.shared.end(|groups| groups.announce_end(end));
+    }
+
+    /// Says that the track is over: no group at or above `end` will exist, and nobody waits for others. Without an `end`, the
+    /// newest group was the last, or that before the end that was [announced](Self::announce_end). The first time counts.
     pub fn finish(&self, end: Option<u64>) {
         self.shared.end(|groups| groups.finish(end));
     }

@@ -58,6 +58,10 @@ pub(super) enum Failure {
     Unroutable,
     #[error("unknown stream type {0:#x}")]
     UnknownStream(u64),
+    #[error("a group at or past the end that the publisher declared")]
+    PastEnd,
+    #[error("the subscription ended without saying where the track ends")]
+    NoEnd,
     #[error("subscribe id {0} is in use")]
     IdInUse(VarInt),
     #[error("more than {0} requests at a time")]
@@ -77,12 +81,12 @@ impl From<ConnectionError> for Failure {
 }
 
 impl Failure {
-    /// The code its stream is reset or stopped with.
     /// A breach that ends the session.
     pub(super) fn violation(what: impl Into<String>) -> Self {
         Self::Fatal(Error::Violation(what.into()))
     }
 
+    /// The code its stream is reset or stopped with.
     pub(super) fn stream_code(&self) -> CloseCode {
         match self {
             Self::Stream(_) | Self::UnknownStream(_) => close::stream::CANCELLED,
@@ -90,6 +94,7 @@ impl Failure {
             Self::Decode(_) | Self::MessageTooLarge { .. } | Self::Truncated | Self::Trailing | Self::IdInUse(_) => {
                 close::stream::MALFORMED_TRACK
             }
+            Self::PastEnd | Self::NoEnd => close::stream::MALFORMED_TRACK,
             Self::Timeout => close::stream::CONTROL_TIMEOUT,
             Self::Unroutable => close::stream::UNROUTABLE,
             Self::TooMany(_) => close::stream::NO_CAPACITY,

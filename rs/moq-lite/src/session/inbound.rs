@@ -20,6 +20,7 @@ use tracing::debug;
 
 use super::{
     Error,
+    bounds::Bounds,
     clock::now,
     error::Failure,
     held::{Held, Source},
@@ -51,6 +52,7 @@ struct Feed {
     track: track::Producer,
     source: Rc<Source>,
     groups: Rc<Cell<u64>>,
+    bounds: Rc<Bounds>,
     arriving: Rc<Arriving>,
     /// Dropped with the feed, which those who read its groups notice.
     open: watch::Sender<()>,
@@ -58,12 +60,14 @@ struct Feed {
 
 impl Subscriptions {
     /// Makes an id known, before its SUBSCRIBE leaves: groups can arrive first.
-    pub(super) fn register<C: Connection>(&self, held: &Held<C>) -> Registered {
+    pub(super) fn register<C: Connection>(&self, held: &Held<C>, bounds: Bounds) -> Registered {
         let id = self.next.replace(self.next.get() + 1);
         let (groups, track) = (Rc::new(Cell::new(0)), held.track.clone());
         let (source, arriving, open) = (held.source.clone(), Rc::default(), watch::Sender::new(()));
-        self.feeds.borrow_mut().insert(id, Feed { track, source, groups: groups.clone(), arriving, open });
-        Registered { id, groups, feeds: self.feeds.clone(), unwanted: false }
+        let bounds = Rc::new(bounds);
+        let feed = Feed { track, source, groups: groups.clone(), bounds: bounds.clone(), arriving, open };
+        self.feeds.borrow_mut().insert(id, feed);
+        Registered { id, groups, bounds, feeds: self.feeds.clone(), unwanted: false }
     }
 }
 
@@ -72,6 +76,7 @@ impl Subscriptions {
 pub(super) struct Registered {
     id: u64,
     groups: Rc<Cell<u64>>,
+    bounds: Rc<Bounds>,
     feeds: Rc<RefCell<HashMap<u64, Feed>>>,
     unwanted: bool,
 }
@@ -84,6 +89,10 @@ impl Registered {
     /// Groups that have brought something new for this id.
     pub(super) fn groups(&self) -> u64 {
         self.groups.get()
+    }
+
+    pub(super) fn bounds(&self) -> &Bounds {
+        &self.bounds
     }
 
     /// Closes the id because nobody wants more, nor the rest of the groups that are open. Whoever asks anew gets those from
@@ -180,6 +189,12 @@ fn arrival<C: Connection>(shared: &Shared<C>, header: &GroupHeader) -> Option<Ar
     let feeds = shared.subscriptions.feeds.borrow();
     let feed = feeds.get(&header.subscribe.get())?;
     let sequence = header.sequence.get();
+    if !feed.bounds.admits(sequence) {
+        return None;
+    }
+    if feed.bounds.is_end(sequence) {
+        feed.track.announce_end(sequence.saturating_add(1));
+    }
     let info = subgroup::Info { id: 0, framing: shared.dialect.framing, first_object: header.frame_start.get() };
     let (subgroup, repeat) = match feed.track.take_up(sequence, &info) {
         Some(subgroup) => {

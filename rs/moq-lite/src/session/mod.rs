@@ -4,6 +4,7 @@
 //! keeping, `lite/` the talking, `fanout` the moving of media. A session is one future: dropping it ends all it does.
 //! It knows no socket, and stays on the thread it was started on.
 
+mod bounds;
 mod clock;
 mod error;
 pub mod fanout;

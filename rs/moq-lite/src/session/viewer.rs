@@ -222,25 +222,29 @@ impl<C: Connection> Viewer<C> {
         Ok(())
     }
 
-    /// Tells how the track ends, once it does.
+    /// Tells where the track ends, once that is known, and that it has.
     fn conclude(&mut self, cx: &mut Context<'_>) {
-        let Some(ended) = self.selection.track().ended() else { return };
+        let Some(ending) = self.selection.track().ending() else { return };
         let idle = self.selection.is_empty() && self.delivery.open.is_empty();
         // Asked after the end is known: groups that arrived before it and were not offered yet have rung the bell.
         if !self.selection.is_current() {
             return;
         }
-        let end = match ended {
-            Ok(end) => end,
+        let (end, over) = match ending {
+            track::End::Announced(end) => (end, false),
+            track::End::Finished(end) => (end, idle),
             // The groups that were cut off are gone from here; those that are whole are the viewer's, however its track ended.
-            Err(code) if idle => return self.fail(Outcome::Failed(code)),
-            Err(_) => return,
+            track::End::Aborted(code) if idle => return self.fail(Outcome::Failed(code)),
+            track::End::Aborted(_) => return,
         };
         let report = &self.delivery.report;
-        if idle || report.news().first.is_some() {
-            report.tell(|news| news.end = Some(end));
+        // Where nothing was sent yet, something may be: what begins has a start before its end.
+        if over || report.news().first.is_some() {
+            report.tell(|news| {
+                news.end.get_or_insert(end);
+            });
         }
-        if idle && self.delivery.poll_acked(cx).is_ready() {
+        if over && self.delivery.poll_acked(cx).is_ready() {
             self.over = true;
             self.delivery.report.tell(|news| news.outcome = Some(Outcome::Complete));
         }
@@ -264,6 +268,9 @@ impl<C: Connection> Delivery<C> {
         now: Instant,
         tally: &mut Tally,
     ) -> Result<Opening, StreamError> {
+        if self.is_past_end(group.sequence()) {
+            return Ok(Opening::Skipped);
+        }
         if group.is_datagram() {
             return Ok(self.send_datagram(group));
         }
@@ -298,6 +305,12 @@ impl<C: Connection> Delivery<C> {
         self.open.push(Opened { group: group.clone(), sending });
         tally.sent_groups += 1;
         Ok(Opening::Opened)
+    }
+
+    /// Whether the viewer was told that there is no such group, though its publisher thought again.
+    fn is_past_end(&self, sequence: u64) -> bool {
+        let lenient = self.identity.dialect.lenient_end;
+        self.report.news().end.is_some_and(|end| sequence > end || (sequence == end && !lenient))
     }
 
     /// Passes a datagram on, to peers that can have one. What does not fit or finds no room is lost, as datagrams are.

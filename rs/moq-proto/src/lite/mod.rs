@@ -53,6 +53,8 @@ pub struct Dialect {
     /// Whether SETUP can carry the request's path.
     pub path_in_setup: bool,
     pub replies: Replies,
+    /// Whether the group that SUBSCRIBE_END names may exist: the first text of the version counted it in.
+    pub lenient_end: bool,
 }
 
 /// What announcements tell about the way they came.
@@ -112,6 +114,7 @@ const V01: Dialect = Dialect {
     floor_start: false,
     path_in_setup: false,
     replies: Replies::Ok,
+    lenient_end: false,
 };
 
 /// SUBSCRIBE_OK says no more than that.
@@ -154,6 +157,7 @@ const V05: Dialect = Dialect {
     hops: Hops::SenderImplied,
     path_in_setup: true,
     replies: Replies::StartEnd,
+    lenient_end: true,
     ..V04
 };
 
@@ -168,5 +172,6 @@ const V06: Dialect = Dialect {
     fetch: Some(v06::FETCH),
     announce_ids: true,
     floor_start: true,
+    lenient_end: false,
     ..V05
 };

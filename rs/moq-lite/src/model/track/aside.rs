@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use moq_proto::close;
 
-use super::{Producer, Shared};
+use super::{End, Producer, Shared};
 use crate::model::subgroup;
 
 /// Most groups set aside; of more, the oldest is aborted. A track of audio with a group a frame has half a dozen under way.
@@ -117,8 +117,11 @@ impl Producer {
     /// Whether nothing more is to come: the track was aborted, or it was finished and no group of it is open.
     pub fn is_over(&self) -> bool {
         let groups = self.shared.groups.lock();
-        let ended = || groups.end().is_some() && groups.by_sequence().all(|group| group.ending().is_some());
-        groups.aborted().is_some() || ended()
+        match groups.ending() {
+            None | Some(End::Announced(_)) => false,
+            Some(End::Finished(_)) => groups.by_sequence().all(|group| group.ending().is_some()),
+            Some(End::Aborted(_)) => true,
+        }
     }
 
     /// Says that a source has failed that could be reached; returns how many in a row have, and had

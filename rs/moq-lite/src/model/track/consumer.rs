@@ -8,7 +8,7 @@ use std::{
 
 use moq_proto::CloseCode;
 
-use super::{Aside, Edge, Fetch, Id, Info, Key, Shared, Subscription, readers};
+use super::{Aside, Edge, End, Fetch, Id, Info, Key, Shared, Subscription, readers};
 use crate::model::{
     bell::{Bell, Ringer, Token},
     demand::Ask,
@@ -115,14 +115,22 @@ impl Consumer {
         Edge::new(self.shared.clone())
     }
 
-    /// How the track ended: no group at or above this sequence will exist, or it was aborted. `None`: it goes on. Groups
-    /// below the end may still arrive.
-    pub fn ended(&self) -> Option<Result<u64, CloseCode>> {
+    /// What is known of the track's end. `None`: nothing yet.
+    pub fn ending(&self) -> Option<End> {
         if !self.shared.has_end.load(Ordering::Acquire) {
             return None;
         }
-        let groups = self.shared.groups.lock();
-        groups.aborted().map(Err).or(groups.end().map(Ok))
+        self.shared.groups.lock().ending()
+    }
+
+    /// How the track ended: no group at or above this sequence will exist, or it was aborted. `None`: it goes on, though its
+    /// [end](Self::ending) may be known.
+    pub fn ended(&self) -> Option<Result<u64, CloseCode>> {
+        match self.ending()? {
+            End::Announced(_) => None,
+            End::Finished(end) => Some(Ok(end)),
+            End::Aborted(code) => Some(Err(code)),
+        }
     }
 
     /// [`Producer::abort`](super::Producer::abort), for the broadcast that ends with all its tracks.

@@ -9,7 +9,7 @@ use std::{
 
 use moq_proto::{CloseCode, Timescale};
 
-use super::TrackError;
+use super::{End, TrackError};
 use crate::model::{expiry, group::Group, log::Ending};
 
 /// Most groups a track keeps, whatever their age and size. Audio with a group for every frame of 20 ms keeps five minutes.
@@ -45,6 +45,8 @@ pub(super) struct Groups {
     floor: u64,
     /// No group at or above this one will exist.
     end: Option<u64>,
+    /// Nothing is waited for any more, below the end either.
+    finished: bool,
     aborted: Option<CloseCode>,
 }
 
@@ -64,6 +66,12 @@ impl Groups {
 
     pub(super) fn aborted(&self) -> Option<CloseCode> {
         self.aborted
+    }
+
+    /// What is known of the end.
+    pub(super) fn ending(&self) -> Option<End> {
+        let end = self.end.map(if self.finished { End::Finished } else { End::Announced });
+        self.aborted.map(End::Aborted).or(end)
     }
 
     /// The sequence after the last, whether or not the last is kept.
@@ -150,16 +158,22 @@ impl Groups {
         Some(replaced)
     }
 
-    /// No group at or above `end` will exist; without one, none above the newest. The first end stands.
-    pub(super) fn finish(&mut self, end: Option<u64>) {
-        if self.aborted.is_none() {
-            self.end.get_or_insert(end.unwrap_or(self.next_sequence()));
+    /// No group at or above `end` will exist, nor above the newest there is or any end that was announced before.
+    pub(super) fn announce_end(&mut self, end: u64) {
+        if self.aborted.is_none() && !self.finished {
+            self.end = self.end.max(Some(end.max(self.next_sequence())));
         }
     }
 
-    /// Ends it before its time, unless it has ended.
+    /// There is no more to come. `end` as it is [announced](Self::announce_end); without one, the newest was the last.
+    pub(super) fn finish(&mut self, end: Option<u64>) {
+        self.announce_end(end.unwrap_or(0));
+        self.finished = self.aborted.is_none();
+    }
+
+    /// Ends it before its time, unless it was finished.
     pub(super) fn abort(&mut self, code: CloseCode) {
-        if self.end.is_none() {
+        if !self.finished {
             self.aborted.get_or_insert(code);
         }
     }

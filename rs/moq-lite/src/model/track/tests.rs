@@ -369,6 +369,36 @@ async fn a_track_is_complete_once_each_of_its_groups_has_ended() {
 }
 
 #[test]
+fn an_end_that_is_announced_refuses_groups_and_may_move_up_until_it_is_reached() {
+    let track = track();
+    let reading = track.consume();
+    group_at(&track, 3, 0);
+    track.announce_end(2);
+    assert_eq!((reading.ending(), reading.ended()), (Some(End::Announced(4)), None), "there is a group 3");
+    assert_eq!(track.create_group(4).err(), Some(TrackError::Ended { end: 4 }));
+    track.announce_end(6);
+    track.announce_end(5);
+    assert_eq!(reading.ending(), Some(End::Announced(6)));
+    group_at(&track, 5, 0);
+    assert!(!track.is_over(), "groups are on their way");
+    track.finish(Some(2));
+    track.announce_end(9);
+    assert_eq!(reading.ended(), Some(Ok(6)));
+    assert!(track.is_over());
+    track.abort(close::stream::CANCELLED);
+    assert_eq!(reading.ended(), Some(Ok(6)));
+}
+
+#[test]
+fn a_track_whose_end_was_announced_can_be_aborted() {
+    let track = track();
+    track.announce_end(2);
+    track.abort(close::stream::CANCELLED);
+    track.finish(None);
+    assert_eq!(track.consume().ended(), Some(Err(close::stream::CANCELLED)));
+}
+
+#[test]
 fn groups_that_were_let_go_of_are_not_missing_at_the_end() {
     let (track, began) = (track(), Instant::now());
     track.tend(began);

@@ -8,7 +8,7 @@ use std::{future::poll_fn, rc::Rc, time::Duration};
 use moq_proto::{
     Path, VarInt, Writer, close,
     lite::{
-        self,
+        self, Replies,
         message::{Subscribe, SubscribeOptions, SubscribeReply, SubscribeUpdate},
     },
 };
@@ -25,6 +25,7 @@ use crate::{
         track,
     },
     session::{
+        bounds::Bounds,
         clock::now,
         error::Failure,
         held::{Held, Source},
@@ -96,6 +97,9 @@ async fn hold<C: Connection>(shared: &Rc<Shared<C>>, held: Held<C>, begin: Begin
         () = fetch::serve(shared, &path, track) => return,
         () = tend(track) => return,
     };
+    if track.is_over() {
+        return held.release();
+    }
     // With the session gone, the track goes the way of all that it held.
     if !is_gone(&failure) {
         held.fail(told(&failure));
@@ -147,7 +151,8 @@ async fn feed<C: Connection>(shared: &Rc<Shared<C>>, held: &Held<C>, path: &Path
             track.forgive();
         }
         // Somebody who may do better comes before somebody who did not.
-        let again = (groups > 0 || resets > 0) && resets < RETRIES_MAX;
+        let ran = groups > 0 || resets > 0 || matches!(failure, Failure::NoEnd);
+        let again = ran && resets < RETRIES_MAX && !track.is_over();
         if is_gone(&failure) || !again || source.is_withdrawn() || source.has_alternative(shared) {
             return failure;
         }
@@ -204,7 +209,7 @@ async fn follow<C: Connection>(
     begin: Begin,
 ) -> Result<Followed, (Failure, u64)> {
     shared.allow_media();
-    let registered = shared.subscriptions.register(held);
+    let registered = shared.subscriptions.register(held, Bounds::new(shared.dialect.lenient_end));
     count(&shared.stats.counters().upstream_subscribes, 1);
     let track = &held.track;
     let mut ending = Ending { track, awaited: Awaited::default(), said: false };
@@ -212,7 +217,7 @@ async fn follow<C: Connection>(
     let groups = registered.groups();
     let followed = followed.map_err(|failure| (failure, groups))?;
     if matches!(followed, Followed::Ended) {
-        ending.settle().await;
+        ending.settle(registered.bounds()).await;
         debug!(broadcast = %path, track = track.name(), groups = registered.groups(), "track ended");
     }
     registered.close();
@@ -271,6 +276,11 @@ async fn converse<C: Connection>(
                 }
                 demand = changed;
             }
+            () = registered.bounds().broken() => {
+                // Nobody else's word can mend what this publisher says of its track.
+                track.abort(Failure::PastEnd.stream_code());
+                return Err(Failure::PastEnd);
+            }
             reply = receiver.message(&dialect.reply) => match reply? {
                 Some(SubscribeReply::Start { group }) => {
                     let first = group.get();
@@ -279,9 +289,14 @@ async fn converse<C: Connection>(
                     awaited.start(missing.map_or(first, |missing| missing.min(first)));
                     track.give_up_below(first);
                 }
-                Some(SubscribeReply::End { group }) => awaited.end(group.get()),
+                Some(SubscribeReply::End { group }) => {
+                    awaited.end(group.get());
+                    registered.bounds().declare(group.get());
+                    track.announce_end(group.get());
+                }
                 Some(SubscribeReply::Drop(drop)) => awaited.leave_out(drop.start.get(), drop.end.get()),
                 Some(_) => {}
+                None if dialect.replies == Replies::StartEnd && awaited.known_end().is_none() => return Err(Failure::NoEnd),
                 None => {
                     let _ = sender.finish();
                     return Ok(Followed::Ended);
@@ -303,7 +318,7 @@ struct Ending<'a> {
 impl Ending<'_> {
     /// Waits for the last groups of a track whose subscription ended, as long as they may be worth something: streams overtake
     /// each other. A publisher that does not say which groups there are keeps us for the whole of it.
-    async fn settle(&mut self) {
+    async fn settle(&mut self, bounds: &Bounds) {
         self.said = true;
         let Self { track, awaited, .. } = self;
         let max_age = track.demand().and_then(|demand| demand.max_age).unwrap_or(GRACE_MIN);
@@ -316,7 +331,11 @@ impl Ending<'_> {
                 None => std::future::pending().await,
             }
         };
-        let _ = tokio::time::timeout(grace, settled).await;
+        tokio::select! {
+            biased;
+            () = bounds.broken() => track.abort(Failure::PastEnd.stream_code()),
+            _ = tokio::time::timeout(grace, settled) => {}
+        }
     }
 }
 
