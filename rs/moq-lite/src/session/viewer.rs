@@ -224,8 +224,15 @@ impl<C: Connection> Viewer<C> {
 
     /// Tells where the track ends, once that is known, and that it has.
     fn conclude(&mut self, cx: &mut Context<'_>) {
-        let Some(ending) = self.selection.track().ending() else { return };
+        if !self.selection.track().is_ending() {
+            return;
+        }
         let idle = self.selection.is_empty() && self.delivery.open.is_empty();
+        // Told, and not there yet, is how a last group goes on frame by frame: nothing to ask then.
+        if !idle && self.delivery.report.news().end.is_some() {
+            return;
+        }
+        let Some(ending) = self.selection.track().ending() else { return };
         // Asked after the end is known: groups that arrived before it and were not offered yet have rung the bell.
         if !self.selection.is_current() {
             return;

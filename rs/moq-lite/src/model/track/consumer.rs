@@ -115,9 +115,14 @@ impl Consumer {
         Edge::new(self.shared.clone())
     }
 
+    /// Whether anything is known of the track's end, which costs no lock.
+    pub fn is_ending(&self) -> bool {
+        self.shared.has_end.load(Ordering::Acquire)
+    }
+
     /// What is known of the track's end. `None`: nothing yet.
     pub fn ending(&self) -> Option<End> {
-        if !self.shared.has_end.load(Ordering::Acquire) {
+        if !self.is_ending() {
             return None;
         }
         self.shared.groups.lock().ending()
