@@ -16,7 +16,10 @@ const H264 = "-c:v libx264 -preset ultrafast -tune zerolatency -b:v 1500k -g 30"
  */
 export const FORMS = {
   "H.264 in FLV": { output: `${H264} -f flv` },
-  "VP8 in IVF": { output: "-c:v libvpx -deadline realtime -cpu-used 8 -lag-in-frames 0 -b:v 1500k -g 30 -threads 1 -f ivf" },
+  "VP8 in IVF": {
+    output: "-c:v libvpx -deadline realtime -cpu-used 8 -lag-in-frames 0 -b:v 1500k -g 30 -threads 1 -f ivf",
+    isForLong: true,
+  },
   "H.264 in MP4": {
     output: `${H264} -movflags empty_moov+default_base_moof+frag_every_frame -f mp4`,
     wait: Math.ceil(1_000 / FRAMES_PER_SECOND),
@@ -35,11 +38,40 @@ function picture() {
   ].join(";");
 }
 
+const INPUT = ["-hide_banner", "-nostdin", "-v", "error", "-f", "lavfi", "-i", picture()];
+
+/** Makes a film of some seconds of the picture, with sound. */
+export async function makeFilm(file) {
+  const output = `-f lavfi -i sine=r=48000 -t 20 ${H264} -c:a aac`.split(" ");
+  const input = INPUT.map((word) => word.replace(",realtime,", ","));
+  const ffmpeg = spawn("ffmpeg", [...input, ...output, file], { stdio: ["ignore", "ignore", "inherit"] });
+  const [code] = await once(ffmpeg, "exit");
+  if (code !== 0) throw new Error(`ffmpeg makes no film: it ended with ${code}`);
+}
+
+/** Streams the picture with sound to a server, as OBS does, until `stop` is called. Asks again while nobody listens. */
+export function streamTo(server) {
+  const output = `-f lavfi -i sine=r=48000 -fps_mode passthrough ${H264} -c:a aac -f flv ${server}/key`.split(" ");
+  let ffmpeg;
+  let isOver = false;
+  const again = () => {
+    if (isOver) return;
+    ffmpeg = spawn("ffmpeg", [...INPUT, ...output], { stdio: "ignore" });
+    ffmpeg.on("exit", again);
+  };
+  again();
+  return {
+    stop() {
+      isOver = true;
+      ffmpeg.kill("SIGKILL");
+    },
+  };
+}
+
 /** Publishes the picture at `path`, in this form, a group a second, until `stop` is called. */
 export function publishPicture(url, path, form) {
-  const input = ["-hide_banner", "-nostdin", "-v", "error", "-f", "lavfi", "-i", picture()];
   const output = `-fps_mode passthrough ${FORMS[form].output} -flush_packets 1 pipe:1`.split(" ");
-  const ffmpeg = spawn("ffmpeg", [...input, ...output], { stdio: ["ignore", "pipe", "inherit"] });
+  const ffmpeg = spawn("ffmpeg", [...INPUT, ...output], { stdio: ["ignore", "pipe", "inherit"] });
   // One reads what the other writes, and nobody is between them.
   const publisher = spawn(MOQ, ["import", "--quiet", url, path], { stdio: [ffmpeg.stdout, "ignore", "inherit"] });
   ffmpeg.stdout.destroy();

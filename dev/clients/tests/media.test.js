@@ -1,9 +1,17 @@
-/** Pictures: `dev/up` as the README has it, and its page in Chromium, from `<moq-publish>` and from ffmpeg to `<moq-watch>`. */
+/**
+ * Pictures: `dev/up` as the README and `docs/start.md` have it, and its page in Chromium, from `<moq-publish>` and from ffmpeg to
+ * `<moq-watch>`; and the lines for ffmpeg and OBS in `docs/start.md`.
+ */
 
 import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { launch } from "../driver/browser.js";
-import { FORMS, publishPicture } from "../driver/ffmpeg.js";
+import { FORMS, makeFilm, publishPicture, streamTo } from "../driver/ffmpeg.js";
+import { commandsOf, run } from "../driver/page.js";
+import { freePort } from "../driver/ports.js";
 import { Table } from "../driver/table.js";
 import { startUp } from "../driver/up.js";
 
@@ -115,6 +123,33 @@ for (const [form, { wait = 0, isForLong = false }] of Object.entries(FORMS)) {
       code = await publisher.stop();
     }
     assert.equal(code, 0, "how moq import ends");
+  });
+}
+
+const [upLine, ...lines] = await commandsOf("start.md", "dev/clients/tests/media.test.js");
+test("docs/start.md begins with ./dev/up, and has lines for a film, a painted picture and OBS", () => {
+  assert.equal(upLine, "./dev/up\n");
+  assert.deepEqual(lines.map((line) => line.match(/demo\/(\w+)\.hang/)?.[1]), ["film", "painted", "obs"]);
+});
+
+for (const line of lines) {
+  const [name] = line.match(/demo\/\w+\.hang/);
+  onPage(`docs/start.md: ${name} is watched as the page has it`, { name }, async (page) => {
+    const folder = await mkdtemp(join(tmpdir(), "start-"));
+    if (line.includes("film.mp4")) await makeFilm(join(folder, "film.mp4"));
+    const relay = new URL(new URL(up.url).searchParams.get("relay")).host;
+    const [server] = line.match(/rtmp:\S+/) ?? [];
+    const here = server?.replace("1935", await freePort());
+    const publisher = run(line.replace("localhost:4443", relay).replace(server, here), folder);
+    const obs = server && streamTo(here);
+    try {
+      await isLive(page).catch((error) => assert.fail(`${error}\n${publisher.said()}`));
+      if (obs && WATCH_MS >= LONG_MS) await watched(page, "OBS's, with sound");
+    } finally {
+      obs?.stop();
+      await publisher.stop();
+      await rm(folder, { recursive: true });
+    }
   });
 }
 

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How many blocks of each page are not run, so that another one is a decision and not a slip.
-const EXCEPTIONS: [(&str, usize); 4] = [("README.md", 2), ("auth.md", 2), ("moq.md", 1), ("start.md", 4)];
+const EXCEPTIONS: [(&str, usize); 3] = [("README.md", 2), ("auth.md", 2), ("moq.md", 1)];
 
 /// What `localhost:4443` stands for on the pages.
 const PORT: &str = "localhost:4443";
@@ -69,6 +69,10 @@ fn run_page(page: &Path, root: &Path, programs: &Path) -> Vec<String> {
             Step::Run { script, output } => folder.run(&here(&script), output.map(|output| here(&output)).as_deref()),
             Step::Until { script, text } => folder.run_until(&here(&script), &text),
             Step::Shown { command, output } => folder.show(&here(&command), &here(&output)),
+            Step::Elsewhere { test } => {
+                let text = fs::read_to_string(root.join(&test)).unwrap_or_else(|error| panic!("{test}: {error}"));
+                assert!(text.contains(&name(page)), "{test} does not read {}", page.display());
+            }
             Step::Excepted { reason } => reasons.push(reason),
         }
     }

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `sh` | a script, run to its end |
 //! | `sh until: TEXT` | a script that goes on; it is stopped once it has written TEXT |
+//! | `sh run-by: FILE` | a script that another test reads from the page and runs, this one |
 //! | `sh no-test: REASON` | not run, for that reason |
 //! | `text` after one of those | all that the script writes |
 //! | `console` | commands after `$ `, each with what it writes |
@@ -21,6 +22,8 @@ pub(crate) enum Step {
     Until { script: String, text: String },
     /// One command, and all it writes, whether it succeeds or not.
     Shown { command: String, output: String },
+    /// Run by another test.
+    Elsewhere { test: String },
     /// Not run.
     Excepted { reason: String },
 }
@@ -51,6 +54,7 @@ pub(crate) fn steps(page: &str) -> Result<Vec<Step>, String> {
                 is_answer = true;
             }
             ("sh", Some(("until", until))) => steps.push(Step::Until { script: text, text: until.to_owned() }),
+            ("sh", Some(("run-by", test))) => steps.push(Step::Elsewhere { test: test.to_owned() }),
             ("sh", Some(("no-test", reason))) => steps.push(Step::Excepted { reason: reason.to_owned() }),
             ("console", None) if rest.is_empty() => steps.extend(shown(&body)),
             ("text", None) if rest.is_empty() => {
@@ -80,7 +84,8 @@ fn shown(lines: &[&str]) -> Vec<Step> {
 #[test]
 fn commands_are_found_where_they_stand() {
     let page = "Try it:\n\n```sh\necho a\n```\n\n```text\na\n```\n\n\
-                ```sh until: listening\nserve\n```\n```sh no-test: asks for a camera\nfilm\n```\n```text\nnot an answer\n```\n\
+                ```sh until: listening\nserve\n```\n```sh no-test: asks for a camera\nfilm\n```\n\
+                ```sh run-by: film.test\nfilm\n```\n```text\nnot an answer\n```\n\
                 ```console\n$ one\n1\n$ two\n$ three\n3\n```\n- a list\n    that goes on\n";
     assert_eq!(
         steps(page).unwrap(),
@@ -88,6 +93,7 @@ fn commands_are_found_where_they_stand() {
             Step::Run { script: "echo a\n".into(), output: Some("a\n".into()) },
             Step::Until { script: "serve\n".into(), text: "listening".into() },
             Step::Excepted { reason: "asks for a camera".into() },
+            Step::Elsewhere { test: "film.test".into() },
             Step::Shown { command: "one".into(), output: "1\n".into() },
             Step::Shown { command: "two".into(), output: String::new() },
             Step::Shown { command: "three".into(), output: "3\n".into() },
@@ -100,7 +106,7 @@ fn no_command_can_hide() {
     for page in ["    echo a\n", "Text\n\n    echo a\n", "```\necho a\n```\n", "```bash\necho a\n```\n"] {
         assert!(steps(page).is_err(), "{page}");
     }
-    for info in ["sh no-test", "sh no-test:", "sh no-test: ", "sh until: ", "sh -x", "console no-test: x"] {
+    for info in ["sh no-test", "sh no-test:", "sh no-test: ", "sh run-by: ", "sh until: ", "sh -x", "console no-test: x"] {
         assert!(steps(&format!("```{info}\necho a\n```\n")).is_err(), "{info}");
     }
 }
