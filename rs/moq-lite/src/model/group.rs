@@ -8,7 +8,7 @@ mod consumer;
 use std::{
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -44,6 +44,8 @@ pub(crate) struct Group {
     feed: Arc<Feed>,
     extent: Arc<Extent>,
     charge: Arc<Charge>,
+    /// How many consumers there are.
+    readers: AtomicUsize,
     state: Lock<State>,
 }
 
@@ -67,6 +69,7 @@ impl Group {
             feed,
             extent: Arc::new(Extent::new()),
             charge: Arc::new(account.charge(this.clone())),
+            readers: AtomicUsize::new(0),
             state: Lock::default(),
         })
     }
@@ -112,6 +115,19 @@ impl Group {
     /// Lets the cache evict it.
     pub(crate) fn unpin(&self) {
         self.charge.unpin();
+    }
+
+    /// Whether somebody may read it, now or later on.
+    pub(crate) fn is_read(&self) -> bool {
+        self.readers.load(Ordering::Acquire) > 0
+    }
+
+    fn leave(&self) {
+        // Subscriptions say by themselves when nobody wants more; of a group that was asked for alone, this is how one knows.
+        let was_asked_for = self.arrival == 0;
+        if self.readers.fetch_sub(1, Ordering::AcqRel) == 1 && was_asked_for {
+            self.feed.tower.ring();
+        }
     }
 
     pub(crate) fn is_evicted(&self) -> bool {

@@ -11,7 +11,7 @@ use std::{
     hash::Hash,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU8, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
 };
@@ -37,11 +37,22 @@ pub(crate) struct Question<K, A> {
     answer: Arc<Watch<Option<Answer<A>>>>,
     /// How many wait for the answer. Changed under the lock of its home.
     waiting: AtomicUsize,
+    priority: AtomicU8,
 }
 
 impl<K, A> Question<K, A> {
     pub(crate) fn key(&self) -> &K {
         &self.key
+    }
+
+    /// The highest that somebody asked it with; 0 where nobody names one.
+    pub(crate) fn priority(&self) -> u8 {
+        self.priority.load(Ordering::Relaxed)
+    }
+
+    /// Somebody asks it with this priority.
+    pub(crate) fn raise(&self, priority: u8) {
+        self.priority.fetch_max(priority, Ordering::Relaxed);
     }
 
     /// Answers all who wait. The first answer stands.
@@ -85,7 +96,7 @@ impl<K: Clone + Eq + Hash, A> Questions<K, A> {
     /// Opens a question about `key`, about which there is none.
     pub(crate) fn ask(&mut self, key: K) -> Arc<Question<K, A>> {
         let (answer, waiting) = (Arc::new(Watch::new(None)), AtomicUsize::new(0));
-        let question = Arc::new(Question { key: key.clone(), answer, waiting });
+        let question = Arc::new(Question { key: key.clone(), answer, waiting, priority: AtomicU8::new(0) });
         self.open.insert(key, question.clone());
         self.queue.push_back(question.clone());
         question

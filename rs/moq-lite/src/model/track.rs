@@ -168,6 +168,17 @@ impl Shared {
         Ok(group)
     }
 
+    /// Whether nobody reads a group that was fetched. What has not ended of it is then given to nobody any more.
+    fn let_go(&self, group: &Arc<Group>) -> bool {
+        // Under the lock under which readers come, so that none comes meanwhile.
+        let mut groups = self.groups.lock();
+        let is_read = group.is_read();
+        if !is_read && group.ending().is_none() {
+            groups.remove(group);
+        }
+        !is_read
+    }
+
     /// Makes room for a group that was taken in.
     fn settle(&self, mut groups: MutexGuard<'_, Groups>, group: &Arc<Group>) -> Result<(), TrackError> {
         let removed = groups.prune(&self.keeping, self.feed.clock.elapsed());

@@ -35,8 +35,8 @@ use moq_proto::{
         self, Dialect, Hops,
         legacy::ClientSetup,
         message::{
-            Announce, AnnounceInit, AnnounceOk, GroupHeader, Setup, Subscribe, SubscribeOptions, SubscribeReply, SubscribeUpdate,
-            TrackInfo,
+            Announce, AnnounceInit, AnnounceOk, Fetch, GroupHeader, Setup, Subscribe, SubscribeOptions, SubscribeReply,
+            SubscribeUpdate, TrackInfo,
         },
     },
 };
@@ -230,6 +230,13 @@ impl Peer {
         self.bare.open_bi(&starting(lite::stream::SUBSCRIBE, &self.dialect.subscribe.to_wire(&request))).await
     }
 
+    /// Asks for one group.
+    pub(crate) async fn fetch(&mut self, broadcast: &str, track: &str, group: u32, priority: u8) -> (SendStream, RecvStream) {
+        let (group, frame_start) = (VarInt::from_u32(group), VarInt::ZERO);
+        let request = Fetch { broadcast: path(broadcast), track: track.into(), priority, group, frame_start, frame_end: None };
+        self.bare.open_bi(&starting(lite::stream::FETCH, &self.dialect.fetch.as_ref().unwrap().to_wire(&request))).await
+    }
+
     /// Changes what a subscription asks for.
     pub(crate) async fn update(&self, subscription: &mut SendStream, options: SubscribeOptions) {
         write(subscription, &self.dialect.subscribe_update.to_wire(&SubscribeUpdate(options))).await;
@@ -299,16 +306,29 @@ impl Peer {
 
     /// As [`asked`](Self::asked), with all that the session says of it.
     pub(crate) async fn asked_for(&mut self) -> (Subscribe, (SendStream, RecvStream)) {
+        let (kind, body, streams) = self.request().await;
+        assert_eq!(kind, lite::stream::SUBSCRIBE);
+        (self.dialect.subscribe.decode(&body).unwrap(), streams)
+    }
+
+    /// The next group that the session asks for by itself.
+    pub(crate) async fn fetched(&mut self) -> (Fetch, (SendStream, RecvStream)) {
+        let (kind, body, streams) = self.request().await;
+        assert_eq!(kind, lite::stream::FETCH);
+        (self.dialect.fetch.as_ref().unwrap().decode(&body).unwrap(), streams)
+    }
+
+    /// The next request but those for what a track is like, which are answered.
+    async fn request(&mut self) -> (VarInt, Bytes, (SendStream, RecvStream)) {
         loop {
             let (mut send, mut recv) = self.bare.accept_bi().await;
             let request = soon("a request", read(&mut recv, 2)).await.unwrap();
             let mut prefix = Prefix::new(&request);
             let (kind, size) = (prefix.varint().unwrap(), prefix.varint().unwrap().get() as usize);
-            if kind == lite::stream::SUBSCRIBE {
-                let body = &request[prefix.consumed()..][..size];
-                return (self.dialect.subscribe.decode(body).unwrap(), (send, recv));
+            if kind != lite::stream::TRACK {
+                let head = prefix.consumed();
+                return (kind, request.freeze().slice(head..head + size), (send, recv));
             }
-            assert_eq!(kind, lite::stream::TRACK);
             let (max_age, timescale) = (VarInt::from_u32(60_000), Timescale::try_from(1000).unwrap());
             let info = TrackInfo { priority: 0, ordered: false, max_age, timescale };
             write(&mut send, &self.dialect.track_info.as_ref().unwrap().to_wire(&info)).await;

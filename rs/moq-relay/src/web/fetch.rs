@@ -42,6 +42,10 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// How often what is waited for is looked for.
 const RETRY_TIME: Duration = Duration::from_millis(200);
 
+/// The place of a fetch among all that a publisher sends. Shipped browsers watch with 0 too, and no stranger's request is to come
+/// before them.
+const PRIORITY: u8 = 0;
+
 pub(super) async fn get(
     State(site): State<Arc<Site>>,
     Extension(peer): Extension<Peer>,
@@ -116,7 +120,8 @@ async fn find(broadcast: broadcast::Consumer, track: &str, query: &Query, deadli
         match query.wanted {
             Wanted::Latest => latest(track).await,
             Wanted::Group(sequence) => {
-                let group = track.fetch(sequence).await.map_err(|error| Refusal::from_code(error.code))?;
+                let group =
+                    track.fetch_with_priority(sequence, PRIORITY).await.map_err(|error| Refusal::from_code(error.code))?;
                 Ok(Found { group, _asked: None })
             }
         }
@@ -126,7 +131,7 @@ async fn find(broadcast: broadcast::Consumer, track: &str, query: &Query, deadli
 
 /// The newest group: what is kept, or the first that comes.
 async fn latest(track: track::Consumer) -> Result<Found, Refusal> {
-    let mut asked = track.subscribe(Ask::default());
+    let mut asked = track.subscribe(Ask { priority: PRIORITY, ..Ask::default() });
     match asked.next().await {
         Some(group) => Ok(Found { group, _asked: Some(asked) }),
         None => Err(track.ended().and_then(Result::err).map_or(Refusal::NotFound, Refusal::from_code)),

@@ -49,12 +49,21 @@ pub struct Consumer {
 
 impl Clone for Consumer {
     fn clone(&self) -> Self {
-        Self { group: self.group.clone(), next: self.next, taken: self.taken, bell: None }
+        let mut clone = Self::new(self.group.clone());
+        (clone.next, clone.taken) = (self.next, self.taken);
+        clone
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.group.leave();
     }
 }
 
 impl Consumer {
     pub(crate) fn new(group: Arc<Group>) -> Self {
+        group.readers.fetch_add(1, Ordering::AcqRel);
         Self { group, next: 0, taken: 0, bell: None }
     }
 

@@ -107,7 +107,13 @@ impl Consumer {
     /// # Cancel safety
     /// Dropping it withdraws the request, if nobody else waits for it and the source has not seen it.
     pub fn fetch(&self, sequence: u64) -> Fetch {
-        Fetch::new(&self.shared, sequence)
+        self.fetch_with_priority(sequence, Ask::default().priority)
+    }
+
+    /// As [`fetch`](Self::fetch), which has a middling priority: its place among all that the source sends. Of several who
+    /// want the same group, the highest counts that is known when the source is asked.
+    pub fn fetch_with_priority(&self, sequence: u64, priority: u8) -> Fetch {
+        Fetch::new(&self.shared, sequence, priority)
     }
 
     /// How far the track's groups lie behind its live edge.
@@ -148,7 +154,7 @@ impl Consumer {
         let elapsed = self.shared.feed.clock.tell(now);
         self.shared.prune();
         Aside::tend(&self.shared, elapsed);
-        let is_busy = !self.shared.fetches.lock().is_empty();
+        let is_busy = !self.shared.fetches.lock().is_empty() || self.shared.groups.lock().is_fetching();
         readers::tend(&self.shared.readers, is_busy, elapsed, self.shared.linger)
     }
 

@@ -5,7 +5,7 @@
 
 use std::{
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -15,7 +15,8 @@ use moq_proto::{CloseCode, close};
 
 use super::{Shared, TrackError};
 use crate::model::{
-    group,
+    bell::Ringer,
+    group::{self, Group},
     lock::Lock,
     question::{Answer, Asked, Question, Questions, Waiting},
     watch::{Waiter, Watch},
@@ -70,7 +71,7 @@ enum Inner {
 }
 
 impl Fetch {
-    pub(super) fn new(shared: &Shared, sequence: u64) -> Self {
+    pub(super) fn new(shared: &Shared, sequence: u64, priority: u8) -> Self {
         if let Some(answer) = shared.kept(sequence) {
             return Self(Inner::Known(answer));
         }
@@ -81,6 +82,7 @@ impl Fetch {
             None if fetches.questions.len() >= FETCHES_MAX => return Self(Inner::Known(Err(close::stream::NO_CAPACITY))),
             None => fetches.questions.ask(sequence),
         };
+        question.raise(priority);
         Self(Inner::Waiting(Waiting::new(shared.fetches.clone(), question)))
     }
 }
@@ -116,7 +118,7 @@ impl Fetcher {
     /// # Cancel safety
     /// Dropping the call loses no request.
     pub async fn next(&self) -> Wanted {
-        std::future::poll_fn(|cx| self.poll_next(cx)).await
+        poll_fn(|cx| self.poll_next(cx)).await
     }
 
     /// As [`next`](Self::next). One task at a time can wait by one fetcher.
@@ -126,7 +128,7 @@ impl Fetcher {
                 return Poll::Pending;
             }
             let question = fetches.questions.take();
-            let wanted = question.map(|question| Wanted { shared: self.shared.clone(), question: Some(question) });
+            let wanted = question.map(|question| Wanted::new(self.shared.clone(), question));
             wanted.map_or(Poll::Pending, Poll::Ready)
         })
     }
@@ -156,17 +158,44 @@ pub struct Wanted {
     shared: Arc<Shared>,
     /// `None` once answered.
     question: Option<Arc<Question<u64, group::Consumer>>>,
+    sequence: u64,
+    /// What was begun for it.
+    group: Option<Arc<Group>>,
 }
 
 impl Wanted {
-    pub fn sequence(&self) -> u64 {
-        self.question.as_ref().map_or(0, |question| *question.key())
+    fn new(shared: Arc<Shared>, question: Arc<Question<u64, group::Consumer>>) -> Self {
+        Self { shared, sequence: *question.key(), question: Some(question), group: None }
     }
 
-    /// Waits until nobody wants it any more.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The highest priority of those who have asked for it so far.
+    pub fn priority(&self) -> u8 {
+        self.question.as_ref().map_or(0, |question| question.priority())
+    }
+
+    /// Waits until nobody wants it any more: nobody waits for it or, once it is [begun](Self::accept), reads it. What was
+    /// begun and has not ended is then let go of, so that whoever asks later is not given it.
+    ///
+    /// # Cancel safety
+    /// Dropping the call changes nothing.
     pub async fn unwanted(&self) {
         if let Some(question) = &self.question {
             question.unwanted().await;
+        }
+        let Some(group) = &self.group else { return };
+        let ringer = Ringer::new();
+        let _bell = self.shared.attach(&ringer, 0);
+        let mut rung = Vec::new();
+        loop {
+            ringer.take_rung(&mut rung);
+            if self.shared.let_go(group) {
+                return;
+            }
+            poll_fn(|cx| ringer.poll_rung(cx)).await;
         }
     }
 
@@ -174,10 +203,11 @@ impl Wanted {
     ///
     /// # Errors
     /// When it has arrived by itself meanwhile, which those who want it then get; when the cache has no room.
-    pub fn accept(mut self) -> Result<group::Producer, TrackError> {
+    pub fn accept(&mut self) -> Result<group::Producer, TrackError> {
         let sequence = self.sequence();
         match self.shared.create_fetched(sequence) {
             Ok(group) => {
+                self.group = Some(group.clone());
                 let producer = group::Producer::new(group);
                 self.answer(Ok(producer.consume()));
                 Ok(producer)

@@ -100,6 +100,11 @@ impl Groups {
         self.fetched.insert(group.sequence(), group)
     }
 
+    /// Whether a group that was asked for arrives while somebody reads it.
+    pub(super) fn is_fetching(&self) -> bool {
+        self.fetched.values().any(|group| group.ending().is_none() && group.is_read())
+    }
+
     pub(super) fn by_sequence(&self) -> impl Iterator<Item = &Arc<Group>> {
         self.by_sequence.values()
     }
@@ -204,9 +209,11 @@ impl Groups {
         while self.by_sequence.len() > 1 && (self.by_sequence.len() > GROUPS_MAX || self.is_first_over(keeping, elapsed)) {
             removed.extend(self.remove_first());
         }
-        let is_over = |group: &Group| {
-            let age = elapsed.saturating_sub(group.arrived());
-            age >= keeping.retention.max(GRACE) || matches!(group.ending(), Some(Ending::Aborted(_)))
+        let is_over = |group: &Group| match group.ending() {
+            Some(Ending::Aborted(_)) => true,
+            // Whoever else wants it joins in.
+            None if group.is_read() => false,
+            _ => elapsed.saturating_sub(group.arrived()) >= keeping.retention.max(GRACE),
         };
         removed.extend(self.fetched.extract_if(.., |_, group| is_over(group)).map(|(_, group)| group));
         while self.fetched.len() > FETCHED_MAX {

@@ -86,7 +86,7 @@ impl Drop for Asked {
     }
 }
 
-/// Takes note of the time; returns whether nobody has asked for `linger`. `is_busy`: somebody waits for a single group.
+/// Takes note of the time; returns whether nobody has asked for `linger`. `is_busy`: somebody waits for a single group, or reads it as it arrives.
 pub(super) fn tend(readers: &Watch<Readers>, is_busy: bool, elapsed: Duration, linger: Duration) -> bool {
     let mut guard = readers.lock();
     if guard.demand.is_some() || guard.unused {

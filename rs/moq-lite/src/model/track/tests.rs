@@ -538,7 +538,7 @@ async fn what_is_not_kept_is_fetched_once_for_all_who_want_it() {
     group_at(&track, 9, 0);
     let fetcher = track.fetcher();
     let (first, second) = (reading.fetch(3), reading.fetch(3));
-    let wanted = fetcher.next().await;
+    let mut wanted = fetcher.next().await;
     assert_eq!(wanted.sequence(), 3);
     assert!(fetcher.next().now_or_never().is_none(), "it is one request");
 
@@ -600,7 +600,7 @@ async fn a_group_that_arrives_meanwhile_answers_the_fetch() {
     let track = track();
     let fetcher = track.fetcher();
     let fetch = track.consume().fetch(0);
-    let wanted = fetcher.next().await;
+    let mut wanted = fetcher.next().await;
     track.append_group().write_all(["live"]);
     assert_eq!(wanted.accept().unwrap_err(), TrackError::Duplicate { sequence: 0 });
     assert_eq!(fetch.await.unwrap().frames().await, ["live"]);

@@ -16,7 +16,7 @@ use super::{
         clock::now,
         error::Failure,
         fetched::{self, Range},
-        inbound,
+        inbound::{self, Cut},
         order::Tick,
         shared::{Shared, in_time},
         stream::{Receiver, Sender},
@@ -41,7 +41,7 @@ pub(in super::super) async fn answer<C: Connection>(
     let range = Range { first: request.frame_start.get(), last: request.frame_end.map(VarInt::get) };
     let send = async {
         let track = resolve(shared, &request.broadcast, &request.track).await?;
-        let group = tokio::time::timeout(REPLY_TIMEOUT, track.fetch(request.group.get())).await;
+        let group = tokio::time::timeout(REPLY_TIMEOUT, track.fetch_with_priority(request.group.get(), request.priority)).await;
         let group = group.map_err(|_| Failure::Timeout)?.map_err(|error| Failure::Ended(error.code))?;
         fetched::send(&group, &track, shared.dialect.framing, range, sender.stream(), &shared.stats).await
     };
@@ -67,12 +67,17 @@ pub(in super::super) async fn serve<C: Connection>(shared: &Rc<Shared<C>>, broad
 }
 
 /// Asks the peer for one whole group.
-async fn ask<C: Connection>(shared: Rc<Shared<C>>, broadcast: Path, name: String, wanted: track::Wanted) -> Result<(), Error> {
+async fn ask<C: Connection>(
+    shared: Rc<Shared<C>>,
+    broadcast: Path,
+    name: String,
+    mut wanted: track::Wanted,
+) -> Result<(), Error> {
     let answered = tokio::select! {
-        answered = tokio::time::timeout(REPLY_TIMEOUT, first_burst(&shared, &broadcast, &name, wanted.sequence())) => answered,
+        answered = tokio::time::timeout(REPLY_TIMEOUT, first_burst(&shared, &broadcast, &name, &wanted)) => answered,
         () = wanted.unwanted() => return Ok(()),
     };
-    let (_sender, stream, burst) = match answered.unwrap_or(Err(Failure::Timeout)) {
+    let (mut sender, stream, burst) = match answered.unwrap_or(Err(Failure::Timeout)) {
         Ok(answered) => answered,
         Err(failure) => {
             debug!(%broadcast, track = %name, group = wanted.sequence(), %failure, "not fetched");
@@ -84,7 +89,17 @@ async fn ask<C: Connection>(shared: Rc<Shared<C>>, broadcast: Path, name: String
     if let Ok(mut subgroup) = group.subgroup(subgroup::Info::whole(shared.dialect.framing)) {
         let counters = shared.stats.counters();
         let received = |bytes| count(&counters.received_bytes, bytes);
-        match inbound::receive(stream, burst, |burst| subgroup.append(burst, now()), received).await {
+        let received = tokio::select! {
+            biased;
+            received = inbound::receive(stream, burst, |burst| subgroup.append(burst, now()), received) => received,
+            // The stream is stopped with what reads it.
+            () = wanted.unwanted() => {
+                debug!(%broadcast, track = %name, group = wanted.sequence(), "nobody reads what is fetched");
+                sender.reset(close::stream::CANCELLED);
+                Err(Cut::Reset(close::stream::CANCELLED))
+            }
+        };
+        match received {
             // A stream that ends inside a frame is a group that failed; the model says so to its readers.
             Ok(()) => drop(subgroup.finish()),
             Err(cut) => subgroup.abort(cut.code()),
@@ -100,7 +115,7 @@ async fn first_burst<C: Connection>(
     shared: &Shared<C>,
     broadcast: &Path,
     name: &str,
-    sequence: u64,
+    wanted: &track::Wanted,
 ) -> Result<Answered<C>, Failure> {
     let Some(layout) = &shared.dialect.fetch else { return Err(Failure::Ended(close::stream::NOT_FOUND)) };
     shared.allow_media();
@@ -108,8 +123,8 @@ async fn first_burst<C: Connection>(
     let request = Fetch {
         broadcast: broadcast.clone(),
         track: name.into(),
-        priority: 127,
-        group: VarInt::saturating(sequence),
+        priority: wanted.priority(),
+        group: VarInt::saturating(wanted.sequence()),
         // What goes into the cache is whole, whatever part somebody asked for.
         frame_start: VarInt::ZERO,
         frame_end: None,
