@@ -89,7 +89,8 @@ pub trait SendStream {
     /// Abandons the stream with an application code of the session protocol; the backend maps it where needed.
     fn reset(&mut self, code: u32);
 
-    /// Ready once everything sent was acknowledged, or the peer stopped the stream. Asked only while a subscription ends.
+    /// Ready once everything sent was acknowledged, or the peer stopped the stream. Asked of groups only while a subscription
+    /// ends, and of control streams while they wait for their peer.
     fn poll_acked(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>>;
 }
 

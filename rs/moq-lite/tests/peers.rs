@@ -303,13 +303,14 @@ async fn a_group_that_nobody_asked_for_is_stopped_alone() {
 /// The upstream relay unsubscribes by FIN on WebSocket, and on QUIC by a reset with a plain zero behind it.
 #[tokio::test(start_paused = true)]
 async fn an_end_a_reset_and_a_stop_all_unsubscribe() {
-    let ways: [fn(&mut SendStream, &mut RecvStream); 3] = [
+    let ways: [fn(&mut SendStream, &mut RecvStream); 4] = [
         |send, _| send.finish().unwrap(),
         |send, _| send.reset(close::stream::CANCELLED.get()),
         |send, recv| {
             send.reset(0);
             recv.stop(0);
         },
+        |_, recv| recv.stop(0),
     ];
     each_version(async |version| {
         for way in ways {
@@ -324,6 +325,40 @@ async fn an_end_a_reset_and_a_stop_all_unsubscribe() {
             assert!(video.demand().is_none(), "{version}");
             assert!(!viewer.bare.served.is_finished(), "{version}");
         }
+    })
+    .await;
+}
+
+/// Whoever stops a stream has no more use for it, whatever its own half says.
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_a_subscription_that_waits_and_announcements_and_probes() {
+    each_version(async |version| {
+        let server = Server::new();
+        let mut publisher = server.join(version).await;
+        let _on_air = publisher.announce("cam").await;
+        server.heard("cam").await;
+        let mut peer = server.join(version).await;
+        let ended = async |what: &str, (mut send, mut recv): (SendStream, RecvStream)| {
+            settle().await;
+            recv.stop(0);
+            assert_eq!(stopped(&mut send).await, Some(close::stream::CANCELLED.get()), "{version}: {what}");
+        };
+        // For a track of which its publisher says nothing.
+        ended("a subscription", peer.subscribe_to("cam", 0, "video", everything()).await).await;
+        ended("announcements", listen(&mut peer.bare, version).await).await;
+        if version.dialect().probe.is_some() {
+            ended("a probe", peer.bare.open_bi(&[lite::stream::PROBE.get() as u8]).await).await;
+        }
+        assert!(!peer.bare.served.is_finished(), "{version}");
+
+        let mut stranger = Bare::serve(pair::options(version), Version::ALL, Roles::new(hop(7)));
+        let mut legacy = None;
+        if version.has_legacy_setup() {
+            let offer = lite::legacy::ClientSetup { versions: vec![VarInt::from_u32(version.setup_code())], path: None };
+            legacy = Some(stranger.open_bi(&offer.to_wire()).await);
+        }
+        ended("an empty set", listen(&mut stranger, version).await).await;
+        drop(legacy);
     })
     .await;
 }

@@ -165,6 +165,19 @@ impl<S: SendStream> Sender<S> {
         .await
     }
 
+    /// Waits until the peer stops the stream, which is how some say that they want no more; returns the error that it then
+    /// fails with. Never ready otherwise: any other end is told by what is written, and what is read.
+    ///
+    /// # Cancel safety
+    /// Dropping the call loses nothing.
+    pub(super) async fn stopped(&mut self) -> StreamError {
+        poll_fn(|cx| match self.stream.poll_acked(cx) {
+            Poll::Ready(Err(stopped @ StreamError::Stopped(_))) => Poll::Ready(stopped),
+            Poll::Ready(_) | Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
     /// The stream itself, once everything queued is sent.
     pub(super) fn stream(&mut self) -> &mut S {
         &mut self.stream

@@ -66,11 +66,15 @@ pub(in super::super) async fn answer<C: Connection>(
     sender.send(teller.begin(initial)).await?;
     let Some(mut feed) = feed else {
         // Nothing here is for this peer: an empty set that never changes.
-        return receiver.end().await;
+        return tokio::select! {
+            ended = receiver.end() => ended,
+            stopped = sender.stopped() => Err(stopped.into()),
+        };
     };
     loop {
         let batch = tokio::select! {
             ended = receiver.end() => return ended,
+            stopped = sender.stopped() => return Err(stopped.into()),
             batch = next_batch(&mut feed, &mut teller) => batch,
         };
         match batch {

@@ -44,6 +44,7 @@ pub(in super::super) async fn answer<C: Connection>(
                 Some(_) => {}
                 None => return Ok(()),
             },
+            stopped = sender.stopped() => return Err(stopped.into()),
             _ = interval.tick() => {
                 if let Some(report) = reporter.report(shared.connection.stats(), now()) {
                     sender.send(layout.to_wire(&report)).await?;

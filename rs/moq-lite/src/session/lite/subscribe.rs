@@ -29,7 +29,7 @@ use super::super::{
 use crate::{
     model::{demand, track},
     stats::count,
-    transport::{Connection, RecvStream, StreamError},
+    transport::{Connection, RecvStream, SendStream, StreamError},
 };
 
 /// Longest wait for a publisher to answer a request.
@@ -72,7 +72,7 @@ pub(in super::super) async fn answer<C: Connection>(
             tokio::select! {
                 biased;
                 track = &mut resolving => break track?,
-                update = updated(dialect, receiver) => match update? {
+                update = updated(dialect, sender, receiver) => match update? {
                     Some(changed) => options = changed,
                     None => return Ok(()),
                 },
@@ -110,7 +110,7 @@ pub(in super::super) async fn answer<C: Connection>(
                     Some(Outcome::Complete) => return Ok(()),
                     Some(Outcome::Failed(code)) => {
                         if code == close::stream::SESSION_CLOSED {
-                            let unsubscribed = async { while let Ok(Some(_)) = updated(dialect, receiver).await {} };
+                            let unsubscribed = async { while let Ok(Some(_)) = updated(dialect, sender, receiver).await {} };
                             let _ = tokio::time::timeout(LAST_WORDS, unsubscribed).await;
                         }
                         return Err(Failure::Ended(code));
@@ -119,7 +119,7 @@ pub(in super::super) async fn answer<C: Connection>(
                     Some(Outcome::Panicked) => return Err(Error::Internal("a viewer").into()),
                 }
             }
-            update = updated(dialect, receiver) => match update? {
+            update = updated(dialect, sender, receiver) => match update? {
                 Some(options) => {
                     asked.update(ask_of(&options));
                     seat.change(|viewer| viewer.rewish(wish_of(shared, &options)));
@@ -131,8 +131,17 @@ pub(in super::super) async fn answer<C: Connection>(
 }
 
 /// The last of the updates that have arrived, waiting for one. `None`: no more of the track is wanted.
-async fn updated<S: RecvStream>(dialect: &Dialect, receiver: &mut Receiver<S>) -> Result<Option<SubscribeOptions>, Failure> {
-    let mut update = match receiver.message(&dialect.subscribe_update).await {
+async fn updated<S: SendStream, R: RecvStream>(
+    dialect: &Dialect,
+    sender: &mut Sender<S>,
+    receiver: &mut Receiver<R>,
+) -> Result<Option<SubscribeOptions>, Failure> {
+    let message = tokio::select! {
+        biased;
+        message = receiver.message(&dialect.subscribe_update) => message,
+        stopped = sender.stopped() => return Err(stopped.into()),
+    };
+    let mut update = match message {
         Ok(update) => update,
         // An end, a reset and a stop all mean the same.
         Err(Failure::Stream(StreamError::Reset(_))) => None,
