@@ -192,3 +192,6 @@ impl<'a> Outlet<'a> {
 fn info(priority: u8, max_age: Duration) -> track::Info {
     track::Info { priority, max_age, timescale: Wall::scale() }
 }
+
+#[cfg(test)]
+mod tests;

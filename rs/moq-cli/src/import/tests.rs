@@ -179,6 +179,59 @@ fn an_error_says_where_it_is() {
     assert!(error.starts_with(&format!("standard input, byte {}: a box that is smaller", moof - 4)), "{error}");
 }
 
+/// An input with these bytes in place of the first ones like `there`, counted from those.
+fn changed(input: &[u8], there: &[u8], from: usize, bytes: &[u8]) -> Vec<u8> {
+    let mut input = input.to_vec();
+    let at = input.windows(there.len()).position(|window| window == there).unwrap() + from;
+    input[at..at + bytes.len()].copy_from_slice(bytes);
+    input
+}
+
+/// A box of this kind around others.
+fn around(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    [&(body.len() as u32 + 8).to_be_bytes()[..], kind, body].concat()
+}
+
+#[test]
+fn what_would_take_too_much_is_refused() {
+    let mp4 = fixture!("hevc.mp4");
+    let moov = mp4.windows(4).position(|kind| kind == b"moov").unwrap();
+    let size = u32::from_be_bytes(mp4[moov - 4..moov].try_into().unwrap()) as usize;
+    let many = around(b"moov", &mp4[moov + 4..moov - 4 + size].repeat(17));
+    for (input, expected) in [
+        (many, "more than 16 tracks"),
+        (around(b"moov", &vec![0; 5 << 20]), "a box that describes media of 5242880 bytes, at most 4194304 accepted"),
+        (changed(mp4, b"trun", 8, &[0, 0, 0x40, 1]), "more than 16384 frames in a fragment"),
+        (changed(fixture!("vp8.ivf"), b"DKIF", 32, &[0xff; 4]), "a frame of 4294967295 bytes, at most 33554424 accepted"),
+        (changed(fixture!("h264-aac.flv"), b"FLV", 5, &[0, 1, 0, 0]), "a header of such a size"),
+        (changed(fixture!("vp8.ivf"), b"DKIF", 16, &[0; 4]), "a clock that stands still"),
+    ] {
+        let error = refusal(&input);
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+}
+
+#[test]
+fn what_is_encrypted_or_in_another_codec_is_refused() {
+    for (input, expected) in [
+        (changed(fixture!("h264-opus.mp4"), b"avc1\0\0\0\0\0\0", 0, b"encv"), "encrypted media; decrypt"),
+        (changed(fixture!("h264-opus.mp4"), b"Opus\0\0\0\0\0\0", 0, b"fLaC"), "-c:a aac"),
+        (changed(fixture!("h264-opus.mp4"), b"avc1\0\0\0\0\0\0", 0, b"mp4v"), "-c:v libx264"),
+        (changed(fixture!("h264-aac.flv"), b"FLV", 13, &[0x29]), "an encrypted tag"),
+        (changed(fixture!("h264-aac.flv"), b"FLV", 13, &[0x49]), "what should be a tag is none"),
+    ] {
+        let error = refusal(&input);
+        assert!(error.contains(expected), "{expected}: {error}");
+    }
+}
+
+#[test]
+fn what_the_input_is_can_be_said() {
+    let error = items(fixture!("vp8.ivf"), Some(Format::Mp4)).1.unwrap_err().to_string();
+    assert!(error.contains("the input ends inside a box"), "{error}");
+    assert!(items(fixture!("h264-aac.flv"), Some(Format::Flv)).1.is_ok());
+}
+
 /// Bytes that all frames of an input have together.
 fn published(items: &[Item]) -> usize {
     items.iter().map(|item| if let Item::Frame(frame) = item { frame.payload.len() } else { 0 }).sum()
