@@ -25,7 +25,7 @@ pub struct Policy {
     pub per_broadcast: u64,
     /// Groups are kept at least this long behind the live edge, whatever their track says.
     pub min_age: Duration,
-    /// Groups are kept at most this long behind the live edge, whatever their track says.
+    /// Groups are kept at most this long behind the live edge, whatever their track says. Both go by the times of frames.
     pub max_age: Duration,
     /// A track keeps its groups this long after its last reader has left.
     pub linger: Duration,

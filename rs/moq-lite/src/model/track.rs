@@ -1,7 +1,7 @@
 //! Tracks: groups by sequence and in order of arrival, the live edge, and what their readers ask.
 //!
-//! A track keeps its newest group, and the older ones for as long as it says, as [`cache::Policy`](super::cache::Policy)
-//! allows, and the budget has room. It never waits and knows no time but what it is told. There is one for each path and
+//! A track keeps its newest group, and the older ones for as long as it says in media time, and as
+//! [`cache::Policy`](super::cache::Policy) allows, and the budget has room. It never waits and knows no time but what it is told. There is one for each path and
 //! first hop: a publisher that was restarted makes a new one. Spec: moq-lite-05, "Track" and "SUBSCRIBE".
 
 mod aside;
@@ -390,7 +390,7 @@ impl Producer {
         ranges.iter().all(|range| groups.are_complete(range.clone()))
     }
 
-    /// Tells the track the time, without which nothing gets old while nothing arrives. To be called about once a second.
+    /// Tells the track the time, without which nothing waits for its end in vain. To be called about once a second.
     ///
     /// Lets go of groups that are no longer worth keeping, and returns whether the track has been [unused](Self::unused) for
     /// as long as it lingers.

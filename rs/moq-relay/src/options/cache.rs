@@ -31,7 +31,8 @@ pub(crate) struct CacheOptions {
     )]
     #[serde(deserialize_with = "value::duration")]
     pub min_age: Option<Duration>,
-    /// Groups are kept at most this long behind the live edge, whatever their track asks for. Default: `30s`.
+    /// Groups are kept at most this long behind the live edge, by the times of their frames, whatever their track asks for.
+    /// Default: `30s`.
     #[arg(
         id = "cache.max_age",
         long = "cache-max-age",

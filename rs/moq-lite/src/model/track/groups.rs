@@ -1,4 +1,10 @@
 //! The groups that a track has, by sequence and by arrival, and which of them it keeps.
+//!
+//! The newest is always kept. How long the others are goes by media time, as for viewers: a track on which little comes keeps
+//! what it has through any silence, and a recording sent fast keeps no more of itself than one sent slowly. Only where media
+//! time stands still while groups come, the clock decides, by when they came; else a publisher whose times are all the same
+//! would have everything kept. Memory is bounded by the cache's budget, and by [`GROUPS_MAX`], whatever the times say.
+//! Groups fetched one by one have no place in a track's time and get old by the clock. Spec: moq-lite-06, "Cache".
 
 use std::{
     collections::BTreeMap,
@@ -22,9 +28,13 @@ pub const FETCHED_MAX: usize = 256;
 /// find it, and a publisher to catch up with its own backlog.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Most groups without a frame that are passed over in search of one that has some. Behind a longer run of them, groups get
-/// old by the clock alone.
+/// Most groups without a frame that are passed over in search of one that has some. Behind a longer run of them, media time
+/// stands still.
 const EMPTY_RUN_MAX: usize = 64;
+
+/// Media time stands still when it moves by less than this part of the time in which groups come. That also holds of times
+/// told in units a thousand times as large as said, which is what mistaken timescales mostly are.
+const STILL: u32 = 100;
 
 /// How long a track keeps its groups, and in which units it counts.
 #[derive(Clone, Copy, Debug)]
@@ -222,14 +232,19 @@ impl Groups {
         removed
     }
 
-    /// Whether the oldest group was evicted, or has lain behind the live edge for as long as groups are kept: by its time,
-    /// or by when its successor came.
+    /// Whether the oldest group was evicted, or lies as far behind the live edge as groups are kept: in media time, or where
+    /// that stands still in time passed between what came next and what came last.
     fn is_first_over(&self, keeping: &Keeping, elapsed: Duration) -> bool {
         let mut groups = self.by_sequence.values();
         let (Some(first), Some(second)) = (groups.next(), groups.next()) else { return false };
-        let age = elapsed.saturating_sub(second.arrived());
-        let is_behind = || self.behind(first.sequence(), keeping.timescale).is_some_and(|behind| behind >= keeping.retention);
-        first.is_evicted() || (age >= GRACE && (age >= keeping.retention || is_behind()))
+        if first.is_evicted() || elapsed.saturating_sub(second.arrived()) < GRACE {
+            return first.is_evicted();
+        }
+        let last = self.by_arrival.values().next_back().map_or(elapsed, |group| group.arrived());
+        let passed = last.saturating_sub(second.arrived());
+        let moved = self.behind(first.sequence(), keeping.timescale).unwrap_or_default();
+        let behind = if moved < passed / STILL { passed } else { moved };
+        behind >= keeping.retention
     }
 
     /// Media time from the end of group `sequence` to the latest frame of the newest group.

@@ -175,8 +175,44 @@ fn groups_without_times_get_old_as_told() {
         sequences(&track.consume().cached())
     };
     assert_eq!(kept_after(5999), [0, 1, 2]);
-    assert_eq!(kept_after(6000), [1, 2], "five seconds after group 1 came");
-    assert_eq!(kept_after(60_000), [2], "the newest stays");
+    group_at(&track, 3, 0);
+    assert_eq!(kept_after(6000), [0, 1, 2, 3]);
+    group_at(&track, 4, 0);
+    assert_eq!(kept_after(6000), [1, 2, 3, 4], "five seconds after group 1 came");
+    assert_eq!(kept_after(60_000), [1, 2, 3, 4], "nothing came since");
+    group_at(&track, 5, 0);
+    assert_eq!(kept_after(60_000), [4, 5], "what came before them is an old story");
+}
+
+#[test]
+fn silence_makes_no_group_old() {
+    let track = track();
+    let began = Instant::now();
+    for sequence in 0..3 {
+        track.tend(began + Duration::from_secs(sequence));
+        group_at(&track, sequence, sequence * 1000);
+    }
+    track.tend(began + Duration::from_secs(3600));
+    assert_eq!(sequences(&track.consume().cached()), [0, 1, 2]);
+    group_at(&track, 3, 3_600_000);
+    track.tend(began + Duration::from_secs(3601));
+    assert_eq!(sequences(&track.consume().cached()), [2, 3], "group 2 goes on until group 3 begins");
+}
+
+#[test]
+fn times_that_creep_or_jump_back_are_no_times() {
+    let began = Instant::now();
+    // Seconds, told as if they were milliseconds; and a clock that was set back.
+    for time_of in [|second| second, |second| if second < 10 { 1_000_000 + second * 1000 } else { second * 1000 }] {
+        let track = track();
+        for second in 0..20 {
+            track.tend(began + Duration::from_secs(second));
+            group_at(&track, second, time_of(second));
+        }
+        track.tend(began + Duration::from_secs(19));
+        let kept = sequences(&track.consume().cached());
+        assert!(kept.len() < 8 && kept.last() == Some(&19), "{kept:?}");
+    }
 }
 
 #[test]
@@ -261,7 +297,8 @@ fn an_evicted_group_may_come_again() {
 
 #[test]
 fn behind_a_long_run_of_empty_groups_only_the_clock_counts() {
-    let track = track();
+    let (track, began) = (track(), Instant::now());
+    track.tend(began);
     group_at(&track, 0, 0);
     for _ in 0..100 {
         track.append_group();
@@ -269,10 +306,11 @@ fn behind_a_long_run_of_empty_groups_only_the_clock_counts() {
     group_at(&track, 200, 60_000);
     assert_eq!(track.consume().edge().behind(0), None);
     assert_eq!(track.consume().edge().behind(90), Some(Duration::ZERO));
-    let began = Instant::now();
-    track.tend(began);
-    track.tend(began + Duration::from_secs(60));
-    assert_eq!(sequences(&track.consume().cached()), [200]);
+    track.tend(began + Duration::from_secs(1));
+    assert_eq!(track.consume().cached()[0].sequence(), 0);
+    track.tend(began + Duration::from_secs(5));
+    track.append_group();
+    assert_eq!(sequences(&track.consume().cached()), [200, 201]);
 }
 
 #[test]
@@ -434,7 +472,8 @@ fn everything_that_happens_rings() {
     drop(track.append_group());
     rings("the abort of a group");
     group_at(&track, 2, 0);
-    rings("a whole group");
+    group_at(&track, 3, 10_000);
+    rings("whole groups");
     track.tend(began + Duration::from_secs(60));
     rings("an expiry");
     track.finish(None);
