@@ -6,10 +6,18 @@ mod bare;
 
 use std::time::Duration;
 
-use bare::{Server, drain, read, reset, settle, soon, stopped, write};
+use bare::{SETTLED, Server, drain, hop, path, read, reset, settle, soon, stopped, write};
 use futures::FutureExt;
-use moq_lite::{testing::pair::story, transport::SendStream as _};
+use moq_lite::{
+    model::demand::Ask,
+    testing::pair::{Peer, Relay, options, story},
+    transport::SendStream as _,
+};
 use moq_proto::{Version, close};
+use tokio::{
+    task::spawn_local,
+    time::{Instant, sleep},
+};
 
 /// A frame of the versions that can fetch, with its time.
 const FRAME: &[u8] = b"\x00\x03key";
@@ -34,7 +42,7 @@ async fn a_publisher_is_asked_for_a_group_once_whole_with_the_askers_priority_an
             assert_eq!(soon("the frame", read(&mut first, FRAME.len())).await.unwrap(), FRAME, "{version}");
 
             // Far longer than anything is kept.
-            tokio::time::sleep(Duration::from_secs(100)).await;
+            sleep(Duration::from_secs(100)).await;
             let (mut leaves, mut second) = viewer.fetch("live", "chat", 3, 7).await;
             assert_eq!(soon("the frame", read(&mut second, FRAME.len())).await.unwrap(), FRAME, "{version}");
             settle().await;
@@ -57,6 +65,100 @@ async fn a_publisher_is_asked_for_a_group_once_whole_with_the_askers_priority_an
             write(&mut send, FRAME).await;
             send.finish().unwrap();
             assert_eq!(soon("all of it", drain(&mut third)).await, Ok(()), "{version}");
+        })
+        .await;
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Death {
+    Lost,
+    Closed,
+}
+
+impl Death {
+    fn of(self, peer: &Peer) {
+        match self {
+            Self::Lost => peer.connection.lose(),
+            Self::Closed => peer.closer.close(close::session::NO_ERROR, "bye"),
+        }
+    }
+}
+
+/// Waits until so many publish the room.
+async fn are_known(relay: &Relay, count: usize) {
+    while relay.origin.routes(&path("room")).len() != count {
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_publisher_is_lost_with_is_asked_of_the_next() {
+    for (version, death) in FETCHING.into_iter().flat_map(|version| [(version, Death::Lost), (version, Death::Closed)]) {
+        story(async move {
+            let relay = Relay::new();
+            let join = async || relay.join_as(version, options(version), hop(0xfee1)).await;
+            let (viewer, first) = (relay.join(version).await, join().await);
+            let room = first.publish("room");
+            let broadcast = viewer.consume("room").await;
+
+            let asking = spawn_local(async move { broadcast.track("video").await });
+            let asked = soon("the first is asked", room.broadcast().requested()).await;
+            let second = join().await;
+            let room = second.publish("room");
+            let (track, third) = (room.create_track("video"), join().await);
+            are_known(&relay, 2).await;
+            death.of(&first);
+            let found = soon("the track", asking).await.unwrap();
+            let found = found.unwrap_or_else(|error| panic!("{version}, {death:?}: {error}"));
+            drop(asked);
+
+            let fetcher = track.fetcher();
+            let fetching = spawn_local(async move { found.fetch(0).await });
+            let wanted = soon("the second is asked", fetcher.next()).await;
+            let room = third.publish("room");
+            let keeping = room.create_track("video");
+            keeping.append_group().write_all(["kept"]);
+            are_known(&relay, 2).await;
+            death.of(&second);
+            let group = soon("the group", fetching).await.unwrap();
+            let group = group.unwrap_or_else(|error| panic!("{version}, {death:?}: {error}"));
+            assert_eq!(soon("its frames", group.frames()).await, ["kept"], "{version}, {death:?}");
+            drop((wanted, keeping));
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_publisher_cannot_be_asked_for_is_waited_for_while_it_may_come() {
+    for version in Version::ALL.iter().copied().filter(|version| *version < Version::Lite05) {
+        story(async move {
+            let relay = Relay::new();
+            let publisher = relay.join(version).await;
+            let (watches, fetches) = (relay.join(version).await, relay.join(Version::Lite05).await);
+            let room = publisher.publish("room");
+            let video = room.create_track("video");
+            video.append_group().write_all(["first"]);
+            let track = fetches.consume("room").await.track("video").await.unwrap();
+            let missing = async |sequence| {
+                let asked = Instant::now();
+                let fetched = soon("an answer", track.fetch(sequence)).await;
+                assert_eq!(fetched.unwrap_err().code, close::stream::NOT_FOUND, "{version}: {sequence}");
+                asked.elapsed()
+            };
+
+            assert!(missing(1).await < SETTLED, "{version}: nobody watches, so nothing comes");
+            let mut watched = watches.consume("room").await.track("video").await.unwrap().subscribe(Ask::default());
+            soon("a group", watched.next()).await.unwrap();
+            let next = async {
+                sleep(Duration::from_millis(700)).await;
+                video.append_group().write_all(["next"]);
+            };
+            let (fetched, ()) = tokio::join!(soon("the next group", track.fetch(1)), next);
+            assert_eq!(soon("its frames", fetched.unwrap().frames()).await, ["next"], "{version}");
+            let waited = missing(5).await;
+            assert!(waited >= Duration::from_secs(1) && waited < Duration::from_millis(1100), "{version}: {waited:?}");
         })
         .await;
     }

@@ -112,6 +112,15 @@ impl<K: Clone + Eq + Hash, A> Questions<K, A> {
         self.queue.pop_front()
     }
 
+    /// Gives back a question that was taken, to be the next that is. What nobody waits for is withdrawn instead.
+    pub(crate) fn put_back(&mut self, question: Arc<Question<K, A>>) {
+        if question.waiting.load(Ordering::Acquire) == 0 {
+            self.close_this(&question);
+        } else if self.open.get(&question.key).is_some_and(|open| Arc::ptr_eq(open, &question)) {
+            self.queue.push_front(question);
+        }
+    }
+
     /// Closes the question about `key`, to be answered.
     pub(crate) fn close<Q: ?Sized + Eq + Hash>(&mut self, key: &Q) -> Option<Arc<Question<K, A>>>
     where

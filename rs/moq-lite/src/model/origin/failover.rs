@@ -11,8 +11,11 @@ use std::{
 
 use moq_proto::{HopId, Path, close};
 
-use super::{Origin, Principal, Producer, Shared, holder::counts, places::Source};
-use crate::model::{broadcast, track};
+use super::{Consumer, Origin, Principal, Producer, Shared, holder::counts, places::Source};
+use crate::model::{
+    broadcast::{self, LookupError},
+    track,
+};
 
 /// Most tracks kept without a source, of all broadcasts together. A client watches a few dozen.
 pub const ORPHANS_MAX: usize = 1024;
@@ -118,6 +121,31 @@ impl Producer {
         };
         here.iter().filter(|source| source.is_alive()).for_each(|source| self.shared.reunite(&path, source));
         Ok(())
+    }
+}
+
+impl Consumer {
+    /// Looks for a track of what [serves](Self::consume) `path`. A source that is lost before it has answered is passed over for
+    /// the next in line. Nothing was seen of the track so far, so that may be another publisher's, as it would be for whoever
+    /// asks now.
+    ///
+    /// # Errors
+    /// As [`broadcast::Consumer::track`]; with UNROUTABLE when nothing serves the path.
+    ///
+    /// # Cancel safety
+    /// As [`broadcast::Consumer::track`].
+    pub async fn track(&self, path: &Path, name: &str) -> Result<track::Consumer, LookupError> {
+        let mut lost = Vec::new();
+        let mut answer = Err(LookupError { code: close::stream::UNROUTABLE });
+        while let Some(broadcast) = self.consume_but(path, &lost) {
+            answer = broadcast.track(name).await;
+            let is_lost = |error: &LookupError| error.code == close::stream::SESSION_CLOSED || broadcast.ended().is_some();
+            if !answer.as_ref().is_err_and(is_lost) {
+                break;
+            }
+            lost.push(broadcast.id());
+        }
+        answer
     }
 }
 

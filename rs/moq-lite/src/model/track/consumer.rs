@@ -8,7 +8,7 @@ use std::{
 
 use moq_proto::CloseCode;
 
-use super::{Aside, Edge, End, Fetch, Id, Info, Key, Shared, Subscription, readers};
+use super::{Aside, Edge, End, Fetch, Fetches, Id, Info, Key, Shared, Subscription, readers};
 use crate::model::{
     bell::{Bell, Ringer, Token},
     demand::Ask,
@@ -154,6 +154,7 @@ impl Consumer {
         let elapsed = self.shared.feed.clock.tell(now);
         self.shared.prune();
         Aside::tend(&self.shared, elapsed);
+        Fetches::tend(&self.shared.fetches, elapsed);
         let is_busy = !self.shared.fetches.lock().is_empty() || self.shared.groups.lock().is_fetching();
         readers::tend(&self.shared.readers, is_busy, elapsed, self.shared.linger)
     }

@@ -9,6 +9,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use moq_proto::{CloseCode, close};
@@ -25,11 +26,16 @@ use crate::model::{
 /// Most groups of a track that are asked for at a time.
 pub const FETCHES_MAX: usize = 128;
 
+/// How long those that are asked for wait for another fetcher: as long as groups wait to be continued.
+const WAIT: Duration = Duration::from_secs(3);
+
 /// Which groups are asked for, and whether anybody can get them.
 #[derive(Default)]
 pub(super) struct Fetches {
     questions: Questions<u64, group::Consumer>,
     fetchers: usize,
+    /// When the last fetcher left, counted from the track's beginning, and nobody has given up on another.
+    left: Option<Duration>,
 }
 
 impl Asked for Fetches {
@@ -44,6 +50,17 @@ impl Asked for Fetches {
 impl Fetches {
     pub(super) fn is_empty(&self) -> bool {
         self.questions.len() == 0
+    }
+
+    /// Takes note of the time.
+    pub(super) fn tend(watch: &Watch<Self>, elapsed: Duration) {
+        let mut fetches = watch.lock();
+        if fetches.left.is_none_or(|left| elapsed.saturating_sub(left) < WAIT) {
+            return;
+        }
+        fetches.left = None;
+        drop(fetches);
+        Self::refuse(watch, close::stream::CANCELLED);
     }
 
     /// Nobody can get them any more.
@@ -78,7 +95,7 @@ impl Fetch {
         let mut fetches = shared.fetches.lock();
         let question = match fetches.questions.get(&sequence) {
             Some(question) => question,
-            None if fetches.fetchers == 0 => return Self(Inner::Known(Err(close::stream::NOT_FOUND))),
+            None if fetches.fetchers == 0 && fetches.left.is_none() => return Self(Inner::Known(Err(close::stream::NOT_FOUND))),
             None if fetches.questions.len() >= FETCHES_MAX => return Self(Inner::Known(Err(close::stream::NO_CAPACITY))),
             None => fetches.questions.ask(sequence),
         };
@@ -99,8 +116,8 @@ impl Future for Fetch {
     }
 }
 
-/// Gets groups that the track does not keep. While there is none, such groups are not found; dropping the last refuses
-/// those asked for with CANCELLED.
+/// Gets groups that the track does not keep. While there is none, such groups are not found. Those asked for when the last is
+/// dropped, or soon after, wait for another: about three seconds, then they are refused with CANCELLED.
 pub struct Fetcher {
     shared: Arc<Shared>,
     waiter: Lock<Waiter<Fetches>>,
@@ -108,7 +125,10 @@ pub struct Fetcher {
 
 impl Fetcher {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        shared.fetches.lock().fetchers += 1;
+        let mut fetches = shared.fetches.lock();
+        fetches.fetchers += 1;
+        fetches.left = None;
+        drop(fetches);
         let waiter = Lock::new(Waiter::new(shared.fetches.clone()));
         Self { shared, waiter }
     }
@@ -136,13 +156,10 @@ impl Fetcher {
 
 impl Drop for Fetcher {
     fn drop(&mut self) {
-        let last = {
-            let mut fetches = self.shared.fetches.lock();
-            fetches.fetchers -= 1;
-            fetches.fetchers == 0
-        };
-        if last {
-            Fetches::refuse(&self.shared.fetches, close::stream::CANCELLED);
+        let mut fetches = self.shared.fetches.lock();
+        fetches.fetchers -= 1;
+        if fetches.fetchers == 0 {
+            fetches.left = Some(self.shared.feed.clock.elapsed());
         }
     }
 }
@@ -153,7 +170,7 @@ impl fmt::Debug for Fetcher {
     }
 }
 
-/// A group that is wanted. Dropping it unanswered refuses it with NOT_FOUND.
+/// A group that is wanted. Dropping it unanswered refuses it with NOT_FOUND, unless it is [passed on](Self::pass_on_if_dropped).
 pub struct Wanted {
     shared: Arc<Shared>,
     /// `None` once answered.
@@ -161,11 +178,12 @@ pub struct Wanted {
     sequence: u64,
     /// What was begun for it.
     group: Option<Arc<Group>>,
+    passed_on: bool,
 }
 
 impl Wanted {
     fn new(shared: Arc<Shared>, question: Arc<Question<u64, group::Consumer>>) -> Self {
-        Self { shared, sequence: *question.key(), question: Some(question), group: None }
+        Self { shared, sequence: *question.key(), question: Some(question), group: None, passed_on: false }
     }
 
     pub fn sequence(&self) -> u64 {
@@ -194,6 +212,29 @@ impl Wanted {
             ringer.take_rung(&mut rung);
             if self.shared.let_go(group) {
                 return;
+            }
+            poll_fn(|cx| ringer.poll_rung(cx)).await;
+        }
+    }
+
+    /// Lets somebody else get the group if this is dropped unanswered, as it is when its source is lost: the next who
+    /// [asks](Fetcher::next), by this fetcher or by another.
+    pub fn pass_on_if_dropped(&mut self) {
+        self.passed_on = true;
+    }
+
+    /// Waits until the group arrives by itself, or is known never to; those who want it are told.
+    ///
+    /// # Cancel safety
+    /// Dropping the call changes nothing.
+    pub async fn arrived(&mut self) {
+        let ringer = Ringer::new();
+        let _bell = self.shared.attach(&ringer, 0);
+        let mut rung = Vec::new();
+        loop {
+            ringer.take_rung(&mut rung);
+            if let Some(answer) = self.shared.kept(self.sequence) {
+                return self.answer(answer);
             }
             poll_fn(|cx| ringer.poll_rung(cx)).await;
         }
@@ -233,7 +274,10 @@ impl Wanted {
 
 impl Drop for Wanted {
     fn drop(&mut self) {
-        self.answer(Err(close::stream::NOT_FOUND));
+        match self.question.take_if(|_| self.passed_on) {
+            Some(question) => self.shared.fetches.lock().questions.put_back(question),
+            None => self.answer(Err(close::stream::NOT_FOUND)),
+        }
     }
 }
 

@@ -10,16 +10,17 @@ use crate::model::cache::Account;
 /// Where the answer goes.
 type Answer = Box<dyn FnOnce(Result<Consumer, CloseCode>) + Send>;
 
-/// Asks for a track. Dropping it unanswered rejects it with NOT_FOUND.
+/// Asks for a track. Dropping it unanswered rejects it, with NOT_FOUND unless [another code](Self::reject_if_dropped) is set.
 pub struct Request {
     key: Key,
     account: Account,
     answer: Option<Answer>,
+    dropped: CloseCode,
 }
 
 impl Request {
     pub(crate) fn new(key: Key, account: Account, answer: impl FnOnce(Result<Consumer, CloseCode>) + Send + 'static) -> Self {
-        Self { key, account, answer: Some(Box::new(answer)) }
+        Self { key, account, answer: Some(Box::new(answer)), dropped: close::stream::NOT_FOUND }
     }
 
     /// The name of the track asked for.
@@ -43,6 +44,11 @@ impl Request {
         producer
     }
 
+    /// Says what those who asked hear if it is dropped unanswered, as it is when its source is lost.
+    pub fn reject_if_dropped(&mut self, code: CloseCode) {
+        self.dropped = code;
+    }
+
     /// Tells everybody who asked that there is no such track, and why.
     pub fn reject(mut self, code: CloseCode) {
         if let Some(answer) = self.answer.take() {
@@ -54,7 +60,7 @@ impl Request {
 impl Drop for Request {
     fn drop(&mut self) {
         if let Some(answer) = self.answer.take() {
-            answer(Err(close::stream::NOT_FOUND));
+            answer(Err(self.dropped));
         }
     }
 }

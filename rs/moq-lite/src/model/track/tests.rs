@@ -594,10 +594,52 @@ async fn without_a_fetcher_only_what_is_kept_is_found() {
     let track = track();
     assert_eq!(code_of(track.consume().fetch(3)), Some(close::stream::NOT_FOUND));
 
-    let fetcher = track.fetcher();
-    let fetch = track.consume().fetch(3);
+    let (fetcher, began) = (track.fetcher(), Instant::now());
+    track.tend(began);
+    let mut fetch = track.consume().fetch(3);
     drop(fetcher);
+    track.tend(began + Duration::from_millis(2999));
+    assert!((&mut fetch).now_or_never().is_none(), "another may come");
+    track.tend(began + Duration::from_secs(3));
     assert_eq!(code_of(fetch), Some(close::stream::CANCELLED));
+    assert_eq!(code_of(track.consume().fetch(3)), Some(close::stream::NOT_FOUND));
+}
+
+#[tokio::test]
+async fn what_a_fetcher_is_dropped_with_goes_to_the_next() {
+    let track = track();
+    let (fetcher, reading) = (track.fetcher(), track.consume());
+    let (fetch, left) = (reading.fetch(3), reading.fetch(4));
+    let mut wanted = [fetcher.next().await, fetcher.next().await];
+    wanted.iter_mut().for_each(Wanted::pass_on_if_dropped);
+    drop((fetcher, left, wanted));
+    let (joined, late) = (reading.fetch(3), reading.fetch(5));
+
+    let fetcher = track.fetcher();
+    for sequence in [3, 5] {
+        let mut wanted = fetcher.next().await;
+        assert_eq!(wanted.sequence(), sequence);
+        wanted.accept().unwrap().write_all(["then"]);
+    }
+    for fetch in [fetch, joined, late] {
+        assert_eq!(fetch.await.unwrap().frames().await, ["then"]);
+    }
+    assert!(fetcher.next().now_or_never().is_none(), "nobody waits for the other");
+}
+
+#[tokio::test]
+async fn a_group_that_is_waited_for_answers_when_it_arrives_or_never_will() {
+    let track = track();
+    let (fetcher, reading) = (track.fetcher(), track.consume());
+    let (fetch, beyond) = (reading.fetch(0), reading.fetch(7));
+    let (mut first, mut second) = (fetcher.next().await, fetcher.next().await);
+    assert!(first.arrived().now_or_never().is_none());
+    track.append_group().write_all(["live"]);
+    first.arrived().await;
+    assert_eq!(fetch.await.unwrap().frames().await, ["live"]);
+    track.finish(None);
+    second.arrived().await;
+    assert_eq!(code_of(beyond), Some(close::stream::NOT_FOUND));
 }
 
 #[tokio::test]

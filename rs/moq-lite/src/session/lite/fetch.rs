@@ -2,7 +2,7 @@
 //!
 //! Spec: moq-lite-05, "FETCH"; the drafts have it from 03 on, no peer speaks it before 05.
 
-use std::{future::poll_fn, rc::Rc};
+use std::{future::poll_fn, rc::Rc, time::Duration};
 
 use moq_proto::{
     Path, VarInt, Writer, close,
@@ -18,7 +18,7 @@ use super::{
         fetched::{self, Range},
         inbound::{self, Cut},
         order::Tick,
-        shared::{Shared, in_time},
+        shared::{Shared, in_time, is_gone},
         stream::{Receiver, Sender},
     },
     subscribe::{REPLY_TIMEOUT, resolve, told},
@@ -28,6 +28,10 @@ use crate::{
     stats::count,
     transport::{Connection, RecvStream, SendStream},
 };
+
+/// How long a group that a publisher cannot be asked for may take to arrive by itself, while somebody subscribes: what the
+/// streams of one publisher overtake each other by, and a group a second has come.
+const ARRIVAL_TIME: Duration = Duration::from_secs(1);
 
 /// Answers a FETCH from the cache or, where the group is not kept, from the track's source.
 pub(in super::super) async fn answer<C: Connection>(
@@ -53,16 +57,22 @@ pub(in super::super) async fn answer<C: Connection>(
     }
 }
 
-/// Gets the groups of a track that somebody wants and nobody keeps, for as long as it is polled.
+/// Gets the groups of a track that somebody wants and nobody keeps, for as long as it is polled. Where the peer cannot be asked
+/// for them, those that may still come by themselves are waited for.
 pub(in super::super) async fn serve<C: Connection>(shared: &Rc<Shared<C>>, broadcast: &Path, track: &track::Producer) {
-    if shared.dialect.fetch.is_none() {
-        return std::future::pending().await;
-    }
     let fetcher = track.fetcher();
     loop {
-        let wanted = fetcher.next().await;
-        let (task, broadcast, name) = (shared.clone(), broadcast.clone(), track.name().to_owned());
-        shared.spawner.spawn(async move { ask(task, broadcast, name, wanted).await });
+        let mut wanted = fetcher.next().await;
+        if shared.dialect.fetch.is_some() {
+            wanted.pass_on_if_dropped();
+            let (task, broadcast, name) = (shared.clone(), broadcast.clone(), track.name().to_owned());
+            shared.spawner.spawn(async move { ask(task, broadcast, name, wanted).await });
+        } else if track.demand().is_some() {
+            shared.spawner.spawn(async move {
+                let _ = tokio::time::timeout(ARRIVAL_TIME, wanted.arrived()).await;
+                Ok(())
+            });
+        }
     }
 }
 
@@ -79,6 +89,8 @@ async fn ask<C: Connection>(
     };
     let (mut sender, stream, burst) = match answered.unwrap_or(Err(Failure::Timeout)) {
         Ok(answered) => answered,
+        // Somebody else may get it, once this session is dropped and its question with it.
+        Err(failure) if is_gone(&failure) => return std::future::pending().await,
         Err(failure) => {
             debug!(%broadcast, track = %name, group = wanted.sequence(), %failure, "not fetched");
             wanted.reject(told(&failure));

@@ -51,8 +51,7 @@ pub(in super::super) async fn resolve<C: Connection>(
     // Split horizon needs the peer's identity, which from moq-lite-05 on comes with its SETUP.
     shared.peer_setup().await;
     let outbound = shared.outbound.as_ref().ok_or(Failure::Unroutable)?;
-    let broadcast = outbound.consume(broadcast).ok_or(Failure::Unroutable)?;
-    let track = tokio::time::timeout(REPLY_TIMEOUT, broadcast.track(name)).await;
+    let track = tokio::time::timeout(REPLY_TIMEOUT, outbound.track(broadcast, name)).await;
     track.map_err(|_| Failure::Timeout)?.map_err(|error| Failure::Ended(error.code))
 }
 

@@ -56,7 +56,8 @@ const RESUME_AGE: Duration = Duration::from_secs(10);
 const RETRY_FORGET: Duration = Duration::from_secs(10);
 
 /// Serves one requested track from the peer: asks what it is, and subscribes for as long as somebody wants it.
-pub(in super::super) async fn ask<C: Connection>(shared: Rc<Shared<C>>, source: Rc<Source>, request: track::Request) {
+pub(in super::super) async fn ask<C: Connection>(shared: Rc<Shared<C>>, source: Rc<Source>, mut request: track::Request) {
+    request.reject_if_dropped(close::stream::SESSION_CLOSED);
     match info(&shared, source.path(request.below()), request.name()).await {
         Ok(info) => {
             let held = Held::new(&shared, &source, request.accept(info, now()));
