@@ -16,16 +16,15 @@ use axum::{
     http::{HeaderMap, HeaderValue, Uri, header},
     response::{IntoResponse, Response},
 };
-use futures::stream;
+use futures::{TryFutureExt as _, stream};
 use moq_lite::model::{
-    broadcast,
-    demand::Ask,
+    demand::{Ask, Start},
     group,
-    origin::Horizon,
+    origin::{self, Horizon},
     track::{self, Subscription},
 };
 use moq_proto::Path;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tracing::debug;
 
 pub(crate) use self::refusal::Tally;
@@ -39,12 +38,16 @@ use crate::{auth::Lease, doors};
 /// How long the publisher may take to answer, whatever `wait` says: what it takes to ask over a few slow links.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
 
-/// How often what is waited for is looked for.
-const RETRY_TIME: Duration = Duration::from_millis(200);
+/// First and longest time after which a publisher is asked again for a track that it has refused: nothing tells that it has
+/// made it since.
+const RETRY_TIME: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 
 /// The place of a fetch among all that a publisher sends. Shipped browsers watch with 0 too, and no stranger's request is to come
 /// before them.
 const PRIORITY: u8 = 0;
+
+/// What is subscribed to: the newest group, and those after it.
+const ASK: Ask = Ask { priority: PRIORITY, max_age: Some(Duration::ZERO), start: Start::Latest, end: None };
 
 pub(super) async fn get(
     State(site): State<Arc<Site>>,
@@ -69,20 +72,11 @@ async fn answer(site: &Site, uri: &Uri, headers: &HeaderMap, peer: &Peer) -> Res
     let admission = site.authorize(&format!("{path}?{written}"), headers, peer, None).await.map_err(Refusal::Unauthorized)?;
     let consumer = doors::outbound(&site.origin, &admission, Horizon::new());
 
+    let consumer = consumer.ok_or(Refusal::NotFound)?;
+
     let mut lease = admission.lease;
     let patience = Instant::now() + query.wait;
-    let find = async || {
-        let broadcast = consumer.as_ref().and_then(|consumer| consumer.consume(&Path::root())).ok_or(Refusal::NotFound)?;
-        find(broadcast, &track, &query, patience + ANSWER_TIME).await
-    };
-    let found = async {
-        loop {
-            match find().await {
-                Err(Refusal::NotFound) if Instant::now() < patience => sleep(RETRY_TIME).await,
-                found => return found,
-            }
-        }
-    };
+    let found = wait_for(&consumer, &track, query.wanted, patience);
     let mut found = unless_over(&mut lease, found).await.ok_or(Refusal::RightsEnded)??;
     let body = match query.extent {
         Extent::Whole => Body::from_stream(stream::try_unfold((found, lease), |(mut found, mut lease)| async move {
@@ -113,25 +107,51 @@ struct Found {
     _asked: Option<Subscription>,
 }
 
-/// Finds the group that is wanted.
-async fn find(broadcast: broadcast::Consumer, track: &str, query: &Query, deadline: Instant) -> Result<Found, Refusal> {
-    let found = async {
-        let track = broadcast.track(track).await.map_err(|error| Refusal::from_code(error.code))?;
-        match query.wanted {
-            Wanted::Latest => latest(track).await,
-            Wanted::Group(sequence) => {
-                let group =
-                    track.fetch_with_priority(sequence, PRIORITY).await.map_err(|error| Refusal::from_code(error.code))?;
-                Ok(Found { group, _asked: None })
-            }
+/// Finds the group that is wanted, waiting for it until then if it is not there.
+async fn wait_for(consumer: &origin::Consumer, track: &str, wanted: Wanted, patience: Instant) -> Result<Found, Refusal> {
+    let here = Path::root();
+    let mut pause = RETRY_TIME.0;
+    loop {
+        // Taken first, so that whatever comes after the look is waited for.
+        let served = consumer.consume(&here).map(|broadcast| broadcast.id());
+        let found = timeout_at(patience + ANSWER_TIME, find(consumer, track, wanted, patience)).await;
+        match found.unwrap_or(Err(Refusal::Late)) {
+            Err(Refusal::NotFound) if Instant::now() < patience => {}
+            found => return found,
         }
+        let until = match served {
+            None => patience,
+            Some(_) => patience.min(Instant::now() + pause),
+        };
+        pause = (pause * 2).min(RETRY_TIME.1);
+        let _ = timeout_at(until, consumer.served_anew(&here, served)).await;
+    }
+}
+
+/// Looks for the group that is wanted. One that may still come by itself is waited for until then.
+async fn find(consumer: &origin::Consumer, track: &str, wanted: Wanted, patience: Instant) -> Result<Found, Refusal> {
+    let track = consumer.track(&Path::root(), track).await.map_err(|error| Refusal::from_code(error.code))?;
+    let Wanted::Group(sequence) = wanted else { return latest(track).await };
+    let fetch = || track.fetch_with_priority(sequence, PRIORITY).map_err(|error| Refusal::from_code(error.code));
+    let group = match fetch().await {
+        Err(Refusal::NotFound) if Instant::now() < patience => {
+            timeout_at(patience, reaches(&track, sequence)).await.map_err(|_| Refusal::NotFound)?;
+            fetch().await?
+        }
+        fetched => fetched?,
     };
-    timeout_at(deadline, found).await.unwrap_or(Err(Refusal::Late))
+    Ok(Found { group, _asked: None })
+}
+
+/// Waits until the publisher has come to this group, or to its end.
+async fn reaches(track: &track::Consumer, sequence: u64) {
+    let mut asked = track.subscribe(ASK);
+    while asked.next().await.is_some_and(|group| group.sequence() < sequence) {}
 }
 
 /// The newest group: what is kept, or the first that comes.
 async fn latest(track: track::Consumer) -> Result<Found, Refusal> {
-    let mut asked = track.subscribe(Ask { priority: PRIORITY, ..Ask::default() });
+    let mut asked = track.subscribe(ASK);
     match asked.next().await {
         Some(group) => Ok(Found { group, _asked: Some(asked) }),
         None => Err(track.ended().and_then(Result::err).map_or(Refusal::NotFound, Refusal::from_code)),

@@ -265,18 +265,30 @@ fn what_is_not_there_is_missed_at_once_or_waited_for() {
             assert_eq!(fetch(&relay, &format!("/fetch/demo/room/{code}")).await.0, 404, "{code}");
             assert_eq!(fetch(&relay, &format!("/fetch/demo/room/again-{code}?wait=10s")).await, whole(200, "at last"), "{code}");
         }
-        unknown.abort();
         assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+
+        let next = Incoming::get(&relay, "/fetch/demo/room/video?group=1&wait=15s").await;
+        tokio::time::sleep(2 * A_WHILE).await;
+        let said = Instant::now();
+        room.video.append_group().write_all(["next"]);
+        assert_eq!(next.end().await, whole(200, "next"));
+        println!("the next group after {:?}", said.elapsed());
+        let past = Instant::now();
+        assert_eq!(fetch(&relay, "/fetch/demo/room/video?group=9&wait=1s").await.0, 404, "it does not come");
+        assert!(past.elapsed() >= Duration::from_secs(1), "{:?}", past.elapsed());
 
         let later = Incoming::get(&relay, "/fetch/demo/late/video?wait=15s").await;
         tokio::time::sleep(2 * A_WHILE).await;
+        let aired = Instant::now();
         let late = publisher.publish("late");
         late.video.append_group().write_all(["at last"]);
         assert_eq!(later.end().await, whole(200, "at last"));
+        println!("the late broadcast after {:?}", aired.elapsed());
+        unknown.abort();
     });
     relay.signal("TERM");
     relay.wait();
-    for (reason, count) in [("path", 4), ("query", 2), ("unauthorized", 4), ("not-found", 8), ("failed", 0)] {
+    for (reason, count) in [("path", 4), ("query", 2), ("unauthorized", 4), ("not-found", 9), ("failed", 0)] {
         assert_eq!(counted(&relay.log(), reason), count, "{reason}\n{}", relay.log());
     }
 }
