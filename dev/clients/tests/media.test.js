@@ -141,10 +141,18 @@ for (const line of lines) {
     const [server] = line.match(/rtmp:\S+/) ?? [];
     const here = server?.replace("1935", await freePort());
     const publisher = run(line.replace("localhost:4443", relay).replace(server, here), folder);
-    const obs = server && streamTo(here);
+    let obs = server && streamTo(here);
     try {
       await isLive(page).catch((error) => assert.fail(`${error}\n${publisher.said()}`));
-      if (obs && WATCH_MS >= LONG_MS) await watched(page, "OBS's, with sound");
+      if (obs) {
+        if (WATCH_MS >= LONG_MS) await watched(page, "OBS's, with sound");
+        // Whoever watches goes on watching when OBS begins again.
+        obs.stop();
+        await page.evaluate(() => document.getElementById("watch").meter.take());
+        obs = streamTo(here);
+        const isMoving = () => document.getElementById("watch").meter.take().frames > 10;
+        await page.waitForFunction(isMoving, undefined, { polling: 1_000, timeout: SOON_MS });
+      }
     } finally {
       obs?.stop();
       await publisher.stop();

@@ -90,8 +90,9 @@ pub(crate) struct Options {
 const EXAMPLES: &str = "\
 A film, at its own speed:
   ffmpeg -re -i film.mp4 -c copy -f flv - | moq import http://localhost:4443 demo/film.hang
-OBS, which streams to the server rtmp://127.0.0.1:1935/live:
-  ffmpeg -listen 1 -i rtmp://127.0.0.1:1935/live -c copy -f flv - | moq import http://localhost:4443 demo/obs.hang";
+OBS, which streams to the server rtmp://127.0.0.1:1935/live, again and again:
+  while ffmpeg -listen 1 -i rtmp://127.0.0.1:1935/live -c copy -f flv -; do :; done |
+    moq import http://localhost:4443 demo/obs.hang";
 
 impl Options {
     pub(crate) async fn run(self, signals: Signals) -> anyhow::Result<()> {
