@@ -7,7 +7,7 @@ mod bare;
 use bare::{
     Peer, Server, at, everything, publish, read, reset,
     seen::{End, Frames, Seen},
-    settle, soon,
+    settle, soon, stopped,
 };
 use moq_lite::{
     model::{group, track},
@@ -15,6 +15,7 @@ use moq_lite::{
         memory::{RecvStream, SendStream},
         pair::{each_version, story},
     },
+    transport::RecvStream as _,
 };
 use moq_proto::{
     Prefix, VarInt, Version, Writer, close,
@@ -198,6 +199,26 @@ async fn a_fetch_of_a_group_under_way_brings_its_range_as_it_grows() {
         assert_eq!(peer.frames(&mut recv).await.end, End::Finished);
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fetch_of_a_group_under_way_is_withdrawn_by_a_stop() {
+    for version in [Version::Lite05, Version::Lite06] {
+        story(async move {
+            let server = Server::new();
+            let video = server.track("video");
+            let _open = begin(&video, 0, 1);
+            let mut peer = server.join(version).await;
+            // Of frames that are there, and of those that are still to come.
+            for first in if version == Version::Lite05 { vec![0] } else { vec![0, 3] } {
+                let (mut send, mut recv) = fetch(&mut peer, 0, first, None).await;
+                settle().await;
+                recv.stop(0);
+                assert_eq!(stopped(&mut send).await, Some(close::stream::CANCELLED.get()), "{version}: from {first}");
+            }
+        })
+        .await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

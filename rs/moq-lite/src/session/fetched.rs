@@ -9,6 +9,7 @@ use super::{
     error::Failure,
     order::Tick,
     outbound::{Part, Progress, Sending},
+    stream::poll_stopped,
 };
 use crate::{
     model::{bell::Ringer, group, track},
@@ -26,7 +27,8 @@ pub(super) struct Range {
 /// Sends the frames of `range`, as they come if the group is still arriving, and finishes the stream.
 ///
 /// # Errors
-/// NOT_FOUND when the group ends before the range begins; how the group ended, when it ended before its time.
+/// NOT_FOUND when the group ends before the range begins; how the group ended, when it ended before its time; a stop, which
+/// withdraws the request like an end of the asker's own half.
 pub(super) async fn send<S: SendStream>(
     group: &group::Consumer,
     track: &track::Consumer,
@@ -51,7 +53,7 @@ pub(super) async fn send<S: SendStream>(
                 return Poll::Ready(Err(Failure::Ended(close::stream::NOT_FOUND)));
             }
             if ringer.poll_rung(cx).is_pending() {
-                return Poll::Pending;
+                return poll_stopped(stream, cx).map(|stopped| Err(stopped.into()));
             }
         }
     })
@@ -69,7 +71,9 @@ pub(super) async fn send<S: SendStream>(
                 Progress::Done => return Poll::Ready(Ok(())),
                 Progress::Cut(code) => return Poll::Ready(Err(Failure::Ended(code))),
                 Progress::Blocked => return Poll::Pending,
-                Progress::CaughtUp if ringer.poll_rung(cx).is_pending() => return Poll::Pending,
+                Progress::CaughtUp if ringer.poll_rung(cx).is_pending() => {
+                    return poll_stopped(sending.stream(), cx).map(|stopped| Err(stopped.into()));
+                }
                 Progress::CaughtUp => {}
             }
         }

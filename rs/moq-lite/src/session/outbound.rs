@@ -139,6 +139,10 @@ impl<S: SendStream> Sending<S> {
         self.stream.reset(close::stream::OLD.get());
     }
 
+    pub(super) fn stream(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
     pub(super) fn into_stream(self) -> S {
         self.stream
     }

@@ -3,7 +3,10 @@
 //! Reads a message's length, checks it against the limit, collects exactly that many bytes and hands a whole message to its
 //! decoder. Only stream heads that carry no length are read through `Prefix`. Waiting is cancel safe: what arrived stays.
 
-use std::{future::poll_fn, task::Poll};
+use std::{
+    future::poll_fn,
+    task::{Context, Poll},
+};
 
 use bytes::{Bytes, BytesMut};
 use moq_proto::{
@@ -171,11 +174,7 @@ impl<S: SendStream> Sender<S> {
     /// # Cancel safety
     /// Dropping the call loses nothing.
     pub(super) async fn stopped(&mut self) -> StreamError {
-        poll_fn(|cx| match self.stream.poll_acked(cx) {
-            Poll::Ready(Err(stopped @ StreamError::Stopped(_))) => Poll::Ready(stopped),
-            Poll::Ready(_) | Poll::Pending => Poll::Pending,
-        })
-        .await
+        poll_fn(|cx| poll_stopped(&mut self.stream, cx)).await
     }
 
     /// The stream itself, once everything queued is sent.
@@ -189,5 +188,13 @@ impl<S: SendStream> Sender<S> {
 
     pub(super) fn reset(&mut self, code: CloseCode) {
         self.stream.reset(code.get());
+    }
+}
+
+/// Ready once the peer has stopped the stream, and never otherwise.
+pub(super) fn poll_stopped(stream: &mut impl SendStream, cx: &mut Context<'_>) -> Poll<StreamError> {
+    match stream.poll_acked(cx) {
+        Poll::Ready(Err(stopped @ StreamError::Stopped(_))) => Poll::Ready(stopped),
+        Poll::Ready(_) | Poll::Pending => Poll::Pending,
     }
 }
