@@ -8,6 +8,10 @@ pub(super) const FRAME_BYTES_MAX: u64 = moq_lite::model::subgroup::FRAME_BYTES_M
 /// Most tracks of one input. Films with a dozen languages fit; each has a decoder at the viewer.
 pub(super) const TRACKS_MAX: usize = 16;
 
+/// What to write instead of a codec that players do not have.
+pub(super) const OTHER_VIDEO: &str = "use H.264, HEVC, AV1, VP9 or VP8; with ffmpeg: -c:v libx264 -tune zerolatency";
+pub(super) const OTHER_AUDIO: &str = "use AAC or Opus; with ffmpeg: -c:a aac";
+
 /// What comes next in the input.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Item {

@@ -5,12 +5,11 @@ use bytes::Bytes;
 
 use super::super::{
     codec::key::InBand,
+    media::{OTHER_AUDIO, OTHER_VIDEO},
     source::{Fault, InputError, Slice},
 };
 
-/// What to write instead of another codec.
-const OTHER_VIDEO: &str = "use H.264, HEVC, AV1, VP9 or VP8; with ffmpeg: -c:v libx264 -tune zerolatency";
-const OTHER_AUDIO: &str = "use AAC or Opus; with ffmpeg: -c:a aac";
+/// What to do about more than that.
 const OTHER_TRACKS: &str = "publish one video and one audio track; in OBS, switch enhanced broadcasting off";
 
 /// A tag that matters.

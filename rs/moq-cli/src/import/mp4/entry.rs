@@ -10,16 +10,13 @@ use super::{
             key::{InBand, KeyReader},
             record,
         },
-        media::{Audio, Config, Video},
+        media::{Audio, Config, OTHER_AUDIO, OTHER_VIDEO, Video},
         source::{Fault, InputError, Slice},
     },
     Kind, next_inside,
     tracks::Described,
     version,
 };
-
-const OTHER_VIDEO: &str = "use H.264, HEVC, AV1, VP9 or VP8; with ffmpeg: -c:v libx264 -tune zerolatency";
-const OTHER_AUDIO: &str = "use AAC or Opus; with ffmpeg: -c:a aac";
 
 /// Reads the first entry, which holds until another description comes.
 pub(super) fn read(mut stsd: Slice, is_video: bool) -> Result<Described, InputError> {
