@@ -142,6 +142,8 @@ impl Options {
         };
         let audiences = importing.outlet.all().map(|track| Audience::of(track, &importing.link)).collect();
         importing.outlet.finish();
+        // Nobody comes late to what never was, and a failure is told at once.
+        let stay = if imported.is_ok() && on_air.is_some() { self.stay } else { Duration::ZERO };
         let end = importing.progress.meter.end();
         importing.tell(end).await;
 
@@ -149,7 +151,7 @@ impl Options {
             biased;
             // Those who watched are gone with the session, which is not to say that they have it all.
             error = peer.over() => return Err(error),
-            () = importing.served(audiences, self.stay, &signals) => {}
+            () = importing.served(audiences, stay, &signals) => {}
         }
         if let Some(output) = importing.output.take() {
             output.finish().await?;

@@ -86,49 +86,67 @@ fn trex(mut body: Slice) -> Result<(u32, Defaults), InputError> {
 /// One track. `None`: it is of another kind.
 fn track(mut trak: Slice) -> Result<Option<Track>, InputError> {
     let at = trak.at();
-    let (mut id, mut timescale, mut handler, mut entries) = (0, 0, None, None);
+    let (mut id, mut media) = (0, Media::default());
     while let Some((kind, mut body)) = next_inside(&mut trak)? {
         match &kind {
             b"tkhd" => {
-                let (version, _) = version(&mut body)?;
-                // When it was made, and when it was changed.
-                body.skip(if version == 1 { 16 } else { 8 })?;
+                skip_dates(&mut body)?;
                 id = body.u32()?;
             }
-            b"mdia" => {
-                while let Some((kind, mut body)) = next_inside(&mut body)? {
-                    match &kind {
-                        b"mdhd" => {
-                            let (version, _) = version(&mut body)?;
-                            body.skip(if version == 1 { 16 } else { 8 })?;
-                            timescale = body.u32()?;
-                        }
-                        b"hdlr" => {
-                            body.skip(8)?;
-                            handler = Some(body.array::<4>()?);
-                        }
-                        b"minf" => {
-                            let Some(table) = find(body, b"stbl")? else { continue };
-                            entries = find(table, b"stsd")?;
-                        }
-                        _ => {}
-                    }
+            b"mdia" => media = mdia(body)?,
+            _ => {}
+        }
+    }
+    let is_video = match &media.handler {
+        b"vide" => true,
+        b"soun" => false,
+        _ => return Ok(None),
+    };
+    let Some(entries) = media.entries else { return Ok(None) };
+    if media.timescale == 0 {
+        return Err(Fault::Malformed("a track whose clock stands still").at(at));
+    }
+    let described = entry::read(entries, is_video)?;
+    Ok(Some(Track { id, described, timescale: media.timescale, defaults: Defaults::default(), next: 0 }))
+}
+
+/// What is said of a track's media.
+#[derive(Default)]
+struct Media {
+    timescale: u32,
+    /// Its kind.
+    handler: [u8; 4],
+    /// Its sample entries.
+    entries: Option<Slice>,
+}
+
+fn mdia(mut body: Slice) -> Result<Media, InputError> {
+    let mut media = Media::default();
+    while let Some((kind, mut body)) = next_inside(&mut body)? {
+        match &kind {
+            b"mdhd" => {
+                skip_dates(&mut body)?;
+                media.timescale = body.u32()?;
+            }
+            b"hdlr" => {
+                body.skip(8)?;
+                media.handler = body.array()?;
+            }
+            b"minf" => {
+                if let Some(table) = find(body, b"stbl")? {
+                    media.entries = find(table, b"stsd")?;
                 }
             }
             _ => {}
         }
     }
-    let is_video = match handler.as_ref() {
-        Some(b"vide") => true,
-        Some(b"soun") => false,
-        _ => return Ok(None),
-    };
-    let Some(entries) = entries else { return Ok(None) };
-    if timescale == 0 {
-        return Err(Fault::Malformed("a track whose clock stands still").at(at));
-    }
-    let described = entry::read(entries, is_video)?;
-    Ok(Some(Track { id, described, timescale, defaults: Defaults::default(), next: 0 }))
+    Ok(media)
+}
+
+/// Leaves out version and flags, when it was made, and when it was changed.
+fn skip_dates(body: &mut Slice) -> Result<(), InputError> {
+    let (version, _) = version(body)?;
+    body.skip(if version == 1 { 16 } else { 8 })
 }
 
 /// The first box of this kind inside another.
