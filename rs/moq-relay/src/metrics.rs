@@ -26,6 +26,7 @@ struct Counters {
     accept_failures: AtomicU64,
     tls_late: AtomicU64,
     tls_failed: AtomicU64,
+    http_stalled: AtomicU64,
     refusals_told: Quiet,
 }
 
@@ -66,8 +67,13 @@ impl Metrics {
         self.counters.tls_failed.fetch_add(1, Relaxed);
     }
 
+    /// The reader of an HTTP answer took nothing for too long.
+    pub(crate) fn http_stalled(&self) {
+        self.counters.http_stalled.fetch_add(1, Relaxed);
+    }
+
     /// Every counter with its name, in a fixed order.
-    pub(crate) fn read(&self) -> [(&'static str, u64); 7] {
+    pub(crate) fn read(&self) -> [(&'static str, u64); 8] {
         let counters = &*self.counters;
         [
             ("moq_relay_sessions_opened_total", counters.sessions_opened.load(Relaxed)),
@@ -77,6 +83,7 @@ impl Metrics {
             ("moq_relay_accept_failures_total", counters.accept_failures.load(Relaxed)),
             ("moq_relay_tls_late_total", counters.tls_late.load(Relaxed)),
             ("moq_relay_tls_failed_total", counters.tls_failed.load(Relaxed)),
+            ("moq_relay_http_stalled_total", counters.http_stalled.load(Relaxed)),
         ]
     }
 }

@@ -31,6 +31,7 @@ use super::Verdict;
 use crate::{
     auth::{Admission, Auth, Refused},
     connection::{self, Caller},
+    metrics::Metrics,
     shutdown::{Shutdown, Stopping},
     tls::Pins,
     web::{self, Limits, Site, Upgrade},
@@ -206,7 +207,15 @@ impl Carriers {
         let (client, server) = tokio::io::duplex(64 * 1024);
         // Those before have ended, or do so now that their client is gone.
         while self.servers.try_join_next().is_some() {}
-        self.servers.spawn_local(web::converse(server, PEER, None, self.router.clone(), LIMITS, self.stopping.clone()));
+        self.servers.spawn_local(web::converse(
+            server,
+            PEER,
+            None,
+            self.router.clone(),
+            LIMITS,
+            Metrics::default(),
+            self.stopping.clone(),
+        ));
         BufReader::new(client)
     }
 }

@@ -6,6 +6,7 @@ mod certificate;
 mod fetch;
 mod index;
 mod serve;
+mod stall;
 mod tls;
 mod websocket;
 

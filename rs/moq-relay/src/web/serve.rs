@@ -29,7 +29,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{Peer, Secure, tls::TlsRefused};
+use super::{Peer, Secure, stall::Watched, tls::TlsRefused};
 use crate::{address::household, config::WebConfig, metrics::Metrics, shutdown::Stopping};
 
 /// First and longest pause after the system had no room for another socket.
@@ -150,14 +150,14 @@ async fn one(
         return;
     }
     let Some(secure) = secure else {
-        return converse(stream, peer, None, router, limits, stopping).await;
+        return converse(stream, peer, None, router, limits, metrics, stopping).await;
     };
     let shaken = tokio::select! {
         () = stopping.wait() => return,
         shaken = secure.accept(stream, limits.header_timeout) => shaken,
     };
     match shaken {
-        Ok((stream, certificate)) => converse(stream, peer, certificate, router, limits, stopping).await,
+        Ok((stream, certificate)) => converse(stream, peer, certificate, router, limits, metrics, stopping).await,
         Err(error) => {
             match error {
                 TlsRefused::Late(_) => metrics.tls_late(),
@@ -168,14 +168,15 @@ async fn one(
     }
 }
 
-/// Answers requests for at most `request_timeout`, and for as long again at most the one it is at. An upgrade takes the socket
-/// away before that.
+/// Answers requests for at most `request_timeout`, and for as long again at most the one it is at; less long a reader that takes
+/// nothing. An upgrade takes the socket away before that.
 pub(crate) async fn converse<S>(
     stream: S,
     peer: SocketAddr,
     certificate: Option<ClientCertificate>,
     router: Router,
     limits: Limits,
+    metrics: Metrics,
     stopping: Stopping,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -188,6 +189,7 @@ pub(crate) async fn converse<S>(
     });
     let mut connection = http1::Builder::new();
     connection.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout).max_header_size(limits.max_header);
+    let (stream, _watch) = Watched::new(stream, metrics);
     let mut connection = pin!(connection.serve_connection(TokioIo::new(stream), service).with_upgrades());
 
     let ended = tokio::select! {

@@ -1,13 +1,14 @@
-use std::net::Ipv4Addr;
+use std::{convert::Infallible, net::Ipv4Addr};
 
-use axum::routing::get;
+use axum::{body::Body, routing::get};
+use futures::stream;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    task::LocalSet,
+    io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+    task::{JoinHandle, LocalSet},
     time::Instant,
 };
 
-use super::*;
+use super::{super::stall::STALL_TIME, *};
 use crate::shutdown::Shutdown;
 
 const LIMITS: Limits = Limits {
@@ -138,6 +139,42 @@ async fn a_connection_is_not_kept_for_ever() {
             }
 
             assert!(began.elapsed() <= LIMITS.request_timeout * 2, "{:?}", began.elapsed());
+        })
+        .await;
+}
+
+/// A connection in memory, whose time passes only when nothing is left to be done.
+fn converse_in_memory(metrics: &Metrics, stopping: &Stopping) -> (DuplexStream, JoinHandle<()>) {
+    let endless = || async { Body::from_stream(stream::repeat_with(|| Ok::<_, Infallible>(vec![0; 1 << 16]))) };
+    let (client, server) = duplex(1 << 16);
+    let (router, peer) = (Router::new().route("/", get(endless)), SocketAddr::from((Ipv4Addr::LOCALHOST, 1)));
+    let conversation = converse(server, peer, None, router, LIMITS, metrics.clone(), stopping.clone());
+    (client, tokio::task::spawn_local(conversation))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_takes_nothing_is_cut_off_and_one_that_takes_little_is_not() {
+    LocalSet::new()
+        .run_until(async {
+            let (metrics, (_shutdown, stopping)) = (Metrics::default(), Shutdown::new());
+            let began = Instant::now();
+            let (mut stalled, cut) = converse_in_memory(&metrics, &stopping);
+            let (mut slow, goes_on) = converse_in_memory(&metrics, &stopping);
+            stalled.write_all(REQUEST).await.unwrap();
+            slow.write_all(REQUEST).await.unwrap();
+            let reading = tokio::task::spawn_local(async move {
+                while slow.read_exact(&mut [0; 1024]).await.is_ok() {
+                    sleep(STALL_TIME - Duration::from_secs(1)).await;
+                }
+            });
+
+            cut.await.unwrap();
+            assert_eq!(began.elapsed().as_secs(), STALL_TIME.as_secs());
+            assert!(metrics.read().contains(&("moq_relay_http_stalled_total", 1)));
+            goes_on.await.unwrap();
+            assert!(began.elapsed() >= LIMITS.request_timeout * 2, "{:?}", began.elapsed());
+            assert!(metrics.read().contains(&("moq_relay_http_stalled_total", 1)), "only the other");
+            reading.await.unwrap();
         })
         .await;
 }

@@ -105,3 +105,32 @@ fn so_many_tracks_are_kept_and_no_more() {
     }
     assert!(door.keep_orphan(&path("room"), hop(7), lost("video")).is_err());
 }
+
+#[test]
+fn whoever_waits_for_a_path_hears_of_each_that_serves_it_and_of_none_else() {
+    let origin = origin();
+    let (door, view) = (publisher(&origin), viewer(&origin));
+    let at = path("room/2");
+    let serves = |known| view.served_anew(&at, known).now_or_never().is_some();
+    let waiting = |known| Box::pin(view.served_anew(&at, known));
+    let (above, far, near) = (broadcast::Producer::for_prefix(Budget::new(1 << 20).account()), broadcast(), broadcast());
+    let [top, first, second] = [&above, &far, &near].map(|broadcast| Some(broadcast.id()));
+
+    let mut waits = waiting(None);
+    assert!((&mut waits).now_or_never().is_none());
+    let _aside = publish(&door, "room/3", route(&[7]));
+    assert!((&mut waits).now_or_never().is_none(), "another path");
+    let _above = door.publish(&path("room"), route(&[7]), above.consume()).unwrap();
+    assert!(waits.now_or_never().is_some(), "from above");
+
+    let mut waits = waiting(top);
+    let mut _far = door.publish(&at, route(&[7, 5, 6]), far.consume()).unwrap();
+    assert!((&mut waits).now_or_never().is_some(), "nearer");
+    assert!(serves(top) && !serves(first));
+    let mut waits = waiting(first);
+    let near = door.publish(&at, route(&[7, 5]), near.consume()).unwrap();
+    assert!((&mut waits).now_or_never().is_some(), "a better way");
+    assert!(!serves(second));
+    drop(near);
+    assert!(serves(second) && !serves(first));
+}
