@@ -65,6 +65,9 @@ pub trait Connection: Clone + Debug + 'static {
     /// `false` where the transport does not know.
     fn is_strained(&self, now: Instant) -> bool;
 
+    /// Whether it measures the round trip, though [`stats`](Self::stats) may not have it yet.
+    fn measures_rtt(&self) -> bool;
+
     /// What the transport measured, as far as it knows.
     fn stats(&self) -> ConnectionStats;
 }

@@ -98,6 +98,10 @@ impl transport::Connection for Counted {
         self.inner.is_strained(now)
     }
 
+    fn measures_rtt(&self) -> bool {
+        self.inner.measures_rtt()
+    }
+
     fn stats(&self) -> ConnectionStats {
         self.inner.stats()
     }

@@ -165,6 +165,32 @@ async fn no_version_in_common_ends_the_session_with_its_code() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_legacy_setup_that_makes_no_sense_offers_no_version() {
+    // Another type, a body cut off inside, a body too long for what it says, and a stream that ends before it.
+    let cases: [&[u8]; 4] = [&[0x40, 0, 1, 0], &[0x20, 0, 2, 1, 0xc0], &[0x20, 0, 3, 0, 0, 0], &[0x20, 0]];
+    for bytes in cases {
+        story(async move {
+            let mut bare = serve(memory::Options::default());
+            let (mut send, _recv) = bare.open_bi(bytes).await;
+            send.finish().unwrap();
+            assert_eq!(bare.closed().await.0, 0x15, "{bytes:02x?}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_allows_no_stream_for_our_setup_is_given_up() {
+    for version in [Version::Lite05, Version::Lite06] {
+        story(async move {
+            let mut bare = serve(memory::Options { uni_streams: 0, ..pair::options(version) });
+            assert_eq!(bare.closed().await.0, 0x11, "{version}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_never_says_its_version_is_given_up() {
     story(async {
         let mut bare = serve(memory::Options::default());

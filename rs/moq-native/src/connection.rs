@@ -125,6 +125,10 @@ impl Connection for AnyConnection {
         each!(self, connection => connection.is_strained(now))
     }
 
+    fn measures_rtt(&self) -> bool {
+        each!(self, connection => connection.measures_rtt())
+    }
+
     fn stats(&self) -> ConnectionStats {
         each!(self, connection => connection.stats())
     }

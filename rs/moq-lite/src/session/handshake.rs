@@ -50,6 +50,14 @@ fn early(failure: Failure) -> Error {
     }
 }
 
+/// A legacy SETUP that cannot be read offers no version that we speak.
+fn unreadable(failure: Failure) -> Error {
+    match early(failure) {
+        Error::Violation(what) => Error::Version { offered: format!("nothing that can be read ({what})") },
+        error => error,
+    }
+}
+
 pub(super) async fn accept<C: Connection>(mut connection: C, versions: &[Version]) -> Settled<C> {
     if let Some(version) = by_token(&connection, versions)? {
         return Ok((version, None));
@@ -57,8 +65,8 @@ pub(super) async fn accept<C: Connection>(mut connection: C, versions: &[Version
     let (sender, receiver) = poll_fn(|cx| connection.poll_accept_bi(cx)).await?;
     let (mut sender, mut receiver) = (Sender::new(sender), Receiver::new(receiver));
 
-    let client = ClientSetup::decode(&body(&mut receiver, lite::stream::LEGACY_SETUP).await.map_err(early)?);
-    let client = client.map_err(|error| early(error.into()))?;
+    let client = ClientSetup::decode(&body(&mut receiver, lite::stream::LEGACY_SETUP).await.map_err(unreadable)?);
+    let client = client.map_err(|error| unreadable(error.into()))?;
     let chosen = client.versions.iter().copied().find_map(|code| {
         let version = Version::from_setup_code(code.get())?;
         versions.contains(&version).then_some((version, code))
@@ -82,8 +90,8 @@ pub(super) async fn connect<C: Connection>(mut connection: C, versions: &[Versio
 
     let setup = ClientSetup { versions: codes, path: None };
     sender.send(setup.to_wire()).await.map_err(|error| early(error.into()))?;
-    let server = ServerSetup::decode(&body(&mut receiver, lite::stream::LEGACY_SETUP_REPLY).await.map_err(early)?);
-    let code = server.map_err(|error| early(error.into()))?.version;
+    let server = ServerSetup::decode(&body(&mut receiver, lite::stream::LEGACY_SETUP_REPLY).await.map_err(unreadable)?);
+    let code = server.map_err(|error| unreadable(error.into()))?.version;
     match Version::from_setup_code(code.get()) {
         Some(version) if offered.contains(&version) => Ok((version, Some(Legacy { sender, receiver }))),
         _ => Err(Error::Version { offered: format!("{:#x}", code.get()) }),

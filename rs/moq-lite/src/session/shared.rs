@@ -143,7 +143,7 @@ impl<C: Connection> Shared<C> {
     pub(super) fn start(self: &Rc<Self>, session: Session<C>) {
         if let Some(layout) = &self.dialect.setup {
             let setup = Setup {
-                probe: if self.connection.stats().rtt.is_some() { ProbeLevel::Report } else { ProbeLevel::None },
+                probe: if self.connection.measures_rtt() { ProbeLevel::Report } else { ProbeLevel::None },
                 path: session.path,
                 role: (session.side == Side::Client).then(|| self.role()).flatten(),
                 cost: None,
@@ -186,8 +186,9 @@ impl<C: Connection> Shared<C> {
 
     async fn say_setup(self: Rc<Self>, wire: bytes::Bytes) -> Result<(), Error> {
         let mut connection = self.connection.clone();
-        let stream = poll_fn(|cx| connection.poll_open_uni(cx, Rank::CONTROL)).await?;
-        let mut sender = Sender::new(stream);
+        // Whoever allows us not even this one stream has not begun: over qmux such a peer withholds its parameters.
+        let stream = tokio::time::timeout(SETUP_TIMEOUT, poll_fn(|cx| connection.poll_open_uni(cx, Rank::CONTROL))).await;
+        let mut sender = Sender::new(stream.map_err(|_| Error::Timeout("leave to open a stream"))??);
         let mut head = moq_proto::Writer::new();
         head.bytes(&connection.uni_prefix()).varint(lite::stream::SETUP).bytes(&wire);
         // A peer that has no use for our SETUP may stop the stream.

@@ -250,11 +250,8 @@ impl transport::Connection for Connection {
     fn poll_accept_uni(&mut self, cx: &mut Context<'_>) -> Poll<Result<RecvStream, ConnectionError>> {
         // What came before a close is there after it.
         let before = lock(&self.link).ends[self.side].uni.pop_front();
-        let accepted = match before {
-            Some(pipe) => Poll::Ready(Ok(pipe)),
-            None => self.poll(cx, |link| link.ends[self.side].uni.pop_front()),
-        };
-        accepted.map_ok(|pipe| self.recv(pipe))
+        let next = || self.poll(cx, |link| link.ends[self.side].uni.pop_front());
+        before.map_or_else(next, |pipe| Poll::Ready(Ok(pipe))).map_ok(|pipe| self.recv(pipe))
     }
 
     fn poll_accept_bi(&mut self, cx: &mut Context<'_>) -> Poll<Result<BiStream<Self>, ConnectionError>> {
@@ -311,6 +308,10 @@ impl transport::Connection for Connection {
 
     fn is_strained(&self, _now: Instant) -> bool {
         lock(&self.link).options.is_strained
+    }
+
+    fn measures_rtt(&self) -> bool {
+        lock(&self.link).options.rtt.is_some()
     }
 
     fn stats(&self) -> ConnectionStats {

@@ -21,7 +21,7 @@ pub(crate) enum End {
     Reset(u32),
 }
 
-/// What came on a stream that carries frames.
+/// What came on a stream that carries frames: those that are whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Frames {
     /// Each with its time, or 0 where the version has none.
@@ -58,13 +58,13 @@ async fn all(stream: &mut RecvStream) -> (BytesMut, End) {
 
 fn taken_apart(framing: Framing, mut bytes: &[u8], end: End) -> Frames {
     let (mut frames, mut time) = (Vec::new(), 0);
-    while !bytes.is_empty() {
-        let (head, length) = framing.read_head(bytes).unwrap().expect("a whole head");
+    while let Some((head, length)) = framing.read_head(bytes).unwrap() {
+        let Some((payload, rest)) = bytes[length..].split_at_checked(head.size as usize) else { break };
         time += head.delta.unwrap_or(0);
-        let (payload, rest) = bytes[length..].split_at(head.size as usize);
         frames.push((time, String::from_utf8(payload.to_vec()).unwrap()));
         bytes = rest;
     }
+    assert!(bytes.is_empty() || end != End::Finished, "an end inside a frame");
     Frames { frames, end }
 }
 

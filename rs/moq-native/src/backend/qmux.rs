@@ -63,6 +63,8 @@ const BIDI_STREAMS: u64 = 1088;
 #[derive(Clone, Debug)]
 pub struct Connection {
     owner: Arc<Owner>,
+    /// Whether its framing has pings of its own, by which the round trip is known after a moment.
+    has_pings: bool,
     /// What its socket has carried, where that is counted.
     carried: Option<Arc<Carried>>,
     opened_uni: Waiting<Result<qmux::SendStream, qmux::Error>>,
@@ -90,7 +92,7 @@ pub fn accept<T>(socket: T, subprotocol: Option<&str>) -> Connection
 where
     T: Stream<Item = Result<Message, tungstenite::Error>> + Sink<Message, Error = tungstenite::Error> + Unpin + Send + 'static,
 {
-    Connection::new(upgraded(socket, subprotocol).accept())
+    Connection::new(upgraded(socket, subprotocol).accept(), has_pings(subprotocol))
 }
 
 /// Serves a WebSocket over `io`, an HTTP/1.1 connection after its 101. `subprotocol` is what [`negotiate()`] chose.
@@ -109,7 +111,12 @@ pub fn connect<T>(socket: T, subprotocol: Option<&str>) -> Connection
 where
     T: Stream<Item = Result<Message, tungstenite::Error>> + Sink<Message, Error = tungstenite::Error> + Unpin + Send + 'static,
 {
-    Connection::new(upgraded(socket, subprotocol).connect())
+    Connection::new(upgraded(socket, subprotocol).connect(), has_pings(subprotocol))
+}
+
+/// Whether the framing of a subprotocol has pings: those before qmux-01 have none.
+fn has_pings(subprotocol: Option<&str>) -> bool {
+    subprotocol.is_some_and(|name| ["qmux-01", "qmux-02"].iter().any(|framing| name.starts_with(framing)))
 }
 
 /// Limits of a WebSocket.
@@ -139,9 +146,10 @@ fn session_config(version: qmux::Version) -> qmux::Config {
 }
 
 impl Connection {
-    pub(crate) fn new(session: qmux::Session) -> Self {
+    fn new(session: qmux::Session, has_pings: bool) -> Self {
         Self {
             owner: Arc::new(Owner(Arc::new(Ending::new(session)))),
+            has_pings,
             carried: None,
             opened_uni: Waiting::default(),
             opened_bi: Waiting::default(),
@@ -236,6 +244,10 @@ impl transport::Connection for Connection {
 
     fn is_strained(&self, _now: Instant) -> bool {
         false
+    }
+
+    fn measures_rtt(&self) -> bool {
+        self.has_pings
     }
 
     fn stats(&self) -> ConnectionStats {

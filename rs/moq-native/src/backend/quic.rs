@@ -228,6 +228,10 @@ impl transport::Connection for Connection {
         self.owner.0.send_window.is_strained()
     }
 
+    fn measures_rtt(&self) -> bool {
+        true
+    }
+
     fn stats(&self) -> ConnectionStats {
         let stats = self.owner.0.quinn.stats();
         let mut known = ConnectionStats::default();

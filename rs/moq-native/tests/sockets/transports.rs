@@ -1,6 +1,6 @@
 //! What every transport does alike: one table of behaviours, over real sockets.
 
-use std::{future::poll_fn, task::Poll};
+use std::{future::poll_fn, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use moq_lite::transport::{Chunks, Connection, ConnectionError, Rank, RecvStream, SendStream, StreamError};
@@ -312,4 +312,20 @@ async fn measurements_are_there_where_the_transport_measures() {
         assert!(stats.rtt.is_some() && stats.send_bitrate.is_some(), "{carrier:?}: {stats:?}");
         assert!(stats.bytes_sent > Some(0) && stats.bytes_received > Some(0), "{carrier:?}: {stats:?}");
     }
+}
+
+/// What peers are told at the beginning, when no round trip is over yet, holds a moment later.
+#[tokio::test]
+async fn the_round_trip_is_measured_where_it_is_said_to_be() {
+    let measured = Carrier::ALL.map(async |carrier| {
+        let pair = Box::pin(soon(Pair::connect(carrier))).await;
+        let measures = carrier.has_datagrams();
+        for connection in [&pair.client, &pair.server] {
+            assert_eq!(connection.measures_rtt(), measures, "{carrier:?}");
+            while measures && connection.stats().rtt.is_none() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    });
+    soon(futures::future::join_all(measured)).await;
 }

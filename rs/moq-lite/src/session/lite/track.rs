@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use moq_proto::{
-    Path, VarInt, Writer,
+    Path, VarInt, Writer, close,
     lite::{
         self,
         message::{TrackInfo, TrackRequest},
@@ -59,7 +59,8 @@ pub(in super::super) async fn answer<C: Connection>(
     let request = in_time(receiver.first(request)).await?;
     let track = tokio::select! {
         track = resolve(shared, &request.broadcast, &request.track) => track?,
-        ended = receiver.end() => return ended,
+        // An end before the answer withdraws the request.
+        ended = receiver.end() => return ended.and(Err(Failure::Ended(close::stream::CANCELLED))),
     };
     let info = track.info();
     let message = TrackInfo {

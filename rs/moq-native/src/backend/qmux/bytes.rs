@@ -67,7 +67,7 @@ where
 
 fn settled(session: Session, carried: Arc<Carried>) -> Result<Connection, BytesError> {
     match session.protocol() {
-        Some(_) => Ok(Connection::new(session).counting(carried)),
+        Some(_) => Ok(Connection::new(session, true).counting(carried)),
         None => Err(BytesError::NoCommonProtocol),
     }
 }
