@@ -36,9 +36,17 @@ pub(crate) struct Congestion;
 
 impl ControllerFactory for Congestion {
     fn build(self: Arc<Self>, now: Instant, current_mtu: u16) -> Box<dyn Controller> {
-        let inner = Arc::new(CubicConfig::default()).build(now, current_mtu);
-        Box::new(Watched { inner, losses: Losses::new(now), silence: Silence::new(now, current_mtu) })
+        Box::new(Watched {
+            inner: cubic(now, current_mtu),
+            losses: Losses::new(now),
+            silence: Silence::new(now, current_mtu),
+            began: now,
+        })
     }
+}
+
+fn cubic(now: Instant, mtu: u16) -> Box<dyn Controller> {
+    Arc::new(CubicConfig::default()).build(now, mtu)
 }
 
 /// A controller that hears of the losses that matter, and is helped out of silence.
@@ -46,6 +54,8 @@ struct Watched {
     inner: Box<dyn Controller>,
     losses: Losses,
     silence: Silence,
+    /// When `inner` was new.
+    began: Instant,
 }
 
 /// What was lost of late, and whether there is a queue.
@@ -103,10 +113,13 @@ impl Controller for Watched {
 
     fn on_congestion_event(&mut self, now: Instant, sent: Instant, is_persistent_congestion: bool, lost_bytes: u64) {
         self.silence.lost(lost_bytes);
-        // Without a loss it is the network itself that tells of a queue.
-        if lost_bytes == 0 || self.losses.lost(now, lost_bytes) || is_persistent_congestion {
+        if sent < self.began {
+            // Of before the silence.
+        } else if is_persistent_congestion && self.silence.is_over() {
+            (self.inner, self.losses, self.began) = (cubic(now, self.silence.mtu()), Losses::new(now), now);
+        } else if lost_bytes == 0 || self.losses.lost(now, lost_bytes) || is_persistent_congestion {
+            // Without a loss it is the network itself that tells of a queue.
             self.inner.on_congestion_event(now, sent, is_persistent_congestion, lost_bytes);
-            self.silence.congested(sent, is_persistent_congestion.then(|| self.inner.initial_window()));
         }
     }
 
@@ -124,7 +137,7 @@ impl Controller for Watched {
     }
 
     fn clone_box(&self) -> Box<dyn Controller> {
-        Box::new(Self { inner: self.inner.clone_box(), losses: self.losses, silence: self.silence })
+        Box::new(Self { inner: self.inner.clone_box(), losses: self.losses, silence: self.silence, began: self.began })
     }
 
     fn initial_window(&self) -> u64 {
@@ -192,5 +205,25 @@ mod tests {
             assert_eq!(controller.window() < before, is_heard, "{lost_bytes} bytes");
             assert_eq!(controller.clone_box().window(), controller.window());
         }
+    }
+
+    #[test]
+    fn after_a_silence_that_lost_everything_it_begins_anew() {
+        let (began, mtu) = (Instant::now(), 1_200);
+        let at = |millis| began + MILLI * millis;
+        let mut controller = Arc::new(Congestion).build(began, mtu);
+        let anew = controller.window();
+        controller.on_end_acks(at(100), 0, false, None);
+        controller.on_congestion_event(at(100), at(50), true, PACKET);
+        assert!(controller.window() < anew, "congestion without silence");
+
+        controller.on_end_acks(at(2_000), 0, false, None);
+        controller.on_congestion_event(at(2_000), at(1_500), true, SAMPLE);
+        assert_eq!(controller.window(), anew);
+        controller.on_congestion_event(at(2_010), at(1_900), false, SAMPLE);
+        assert_eq!(controller.window(), anew, "what was lost in the silence counts once");
+        controller.on_end_acks(at(2_040), 0, false, None);
+        controller.on_congestion_event(at(2_040), at(2_001), true, PACKET);
+        assert!(controller.window() < anew, "congestion after it");
     }
 }

@@ -9,11 +9,11 @@
 //! that its own probe is due only seconds later. Such a late acknowledgement therefore opens the window for a few packets: one
 //! round trip later it is known what was lost.
 //!
-//! If that was all of it, nothing is known of the path any more, and the window begins anew: with what any new connection sends,
-//! one that its viewer would open by dialling again, rather than with the two packets of a path known to be congested.
+//! If that was all of it, nothing is known of the path any more, and congestion control begins anew: like that of a connection
+//! which the peer would open by dialling again, rather than with the two packets of a path known to be congested.
 //!
 //! Decides only. Spec: RFC 9002, sections 6.2 (probe timeout), 7.2 (initial window), 7.5 (probes may exceed the congestion window)
-//! and 7.6 (persistent congestion), from whose doubling and minimum this departs as said, and only after a silence.
+//! and 7.6 (persistent congestion), from whose doubling and minimum this departs as said, and only in and after a silence.
 
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(250);
 /// What was heard and sent last.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Silence {
-    mtu: u64,
+    mtu: u16,
     round_trip: Duration,
     heard: Instant,
     sent: Instant,
@@ -45,29 +45,19 @@ pub(super) struct Silence {
     is_back: bool,
     /// Bytes that may be in flight until the next acknowledgement, whatever the window.
     opening: u64,
-    /// The least window after a silence, until there is congestion, and since when.
-    restart: u64,
-    restarted: Instant,
 }
 
 impl Silence {
     pub(super) fn new(now: Instant, mtu: u16) -> Self {
-        Self {
-            mtu: mtu.into(),
-            round_trip: Duration::ZERO,
-            heard: now,
-            sent: now,
-            in_flight: 0,
-            is_late: false,
-            is_back: false,
-            opening: 0,
-            restart: 0,
-            restarted: now,
-        }
+        Self { mtu, round_trip: Duration::ZERO, heard: now, sent: now, in_flight: 0, is_late: false, is_back: false, opening: 0 }
+    }
+
+    pub(super) fn mtu(&self) -> u16 {
+        self.mtu
     }
 
     pub(super) fn set_mtu(&mut self, mtu: u16) {
-        self.mtu = mtu.into();
+        self.mtu = mtu;
     }
 
     pub(super) fn sent(&mut self, now: Instant, bytes: u64) {
@@ -84,7 +74,7 @@ impl Silence {
     /// These were all, and so many bytes are still in flight.
     pub(super) fn acked_all(&mut self, now: Instant, in_flight: u64) {
         self.is_back = self.is_long(now.saturating_duration_since(self.heard));
-        self.opening = if self.is_late { in_flight + PROBES * self.mtu } else { 0 };
+        self.opening = if self.is_late { in_flight + PROBES * u64::from(self.mtu) } else { 0 };
         (self.heard, self.in_flight, self.is_late) = (now, in_flight, false);
     }
 
@@ -92,21 +82,15 @@ impl Silence {
         self.in_flight = self.in_flight.saturating_sub(bytes);
     }
 
-    /// What was sent then was lost to congestion, or to silence if that has just ended. `anew`: the congestion is persistent, and
-    /// a new connection begins with so many bytes.
-    pub(super) fn congested(&mut self, sent: Instant, anew: Option<u64>) {
-        match anew {
-            Some(window) if self.is_back => (self.restart, self.restarted) = (window, self.heard),
-            // Of before, and counted.
-            _ if sent < self.restarted => {}
-            _ => self.restart = 0,
-        }
+    /// Whether the acknowledgement under way ends a silence.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_back
     }
 
     /// The controller's window, or more. The clock is asked only if that window is full.
     pub(super) fn widen(&self, window: u64, now: impl FnOnce() -> Instant) -> u64 {
-        let window = window.max(self.opening).max(self.restart);
-        let probe = self.in_flight + PROBES * self.mtu;
+        let window = window.max(self.opening);
+        let probe = self.in_flight + PROBES * u64::from(self.mtu);
         if probe <= window {
             return window;
         }
@@ -179,20 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn after_a_silence_that_lost_everything_the_window_begins_anew() {
-        let (begun, anew) = (Instant::now(), 10 * PACKET);
-        let at = |millis: u32| begun + MILLI * millis;
+    fn a_silence_is_over_with_the_next_acknowledgement() {
+        let begun = Instant::now();
         let mut silence = Silence::new(begun, 1_200);
-        silence.acked_all(at(100), 0);
-        silence.congested(at(50), Some(anew));
-        assert_eq!(allowed(&silence, 2 * PACKET, begun, 100), 2 * PACKET, "congestion without silence");
-
-        silence.acked_all(at(2_000), 0);
-        silence.congested(at(1_500), Some(anew));
-        assert_eq!(allowed(&silence, 2 * PACKET, begun, 2_000), anew);
-        silence.congested(at(1_900), None);
-        assert_eq!(allowed(&silence, 2 * PACKET, begun, 2_040), anew, "what was lost in the silence counts once");
-        silence.congested(at(2_040), None);
-        assert_eq!(allowed(&silence, 2 * PACKET, begun, 2_080), 2 * PACKET, "congestion after it");
+        for (millis, round_trip, is_over) in [(499, 40, false), (999, 40, true), (1_039, 40, false), (2_039, 300, false)] {
+            silence.acked(MILLI, MILLI * round_trip);
+            silence.acked_all(begun + MILLI * millis, 0);
+            assert_eq!(silence.is_over(), is_over, "{millis} ms");
+        }
     }
 }
