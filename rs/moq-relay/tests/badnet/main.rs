@@ -51,8 +51,10 @@ fn a_line_that_takes_less_than_the_video() {
 
 #[test]
 fn a_port_that_changes_every_two_seconds() {
+    // A viewer sends acknowledgements and nothing else, and one has to be under way as its port changes, or the relay hears of the
+    // new one with the next keep-alive only. Packets are under way for longer than a busy machine takes to the next frame.
     let rebind = Some(2_000 * MILLI);
-    plays_on(&Trouble { profile: "delay=20ms", rebind, stall: 1_500 * MILLI, ..Trouble::named("rebinding") });
+    plays_on(&Trouble { profile: "delay=60ms", rebind, stall: 1_500 * MILLI, ..Trouble::named("rebinding") });
 }
 
 #[test]

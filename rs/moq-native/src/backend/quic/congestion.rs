@@ -4,6 +4,12 @@
 //! losses are passed on to it only when they come with a queue, which shows in the round trips, or are more than what radio
 //! loses; both are what a full queue looks like, whether deep or shallow.
 //!
+//! Beside a flow of plain Cubic, on a line of 17 Mbit/s with a round trip of 40 ms, one of these gets its half: 42 to 55 %
+//! measured with queues of 100 and of 20 ms, where two of plain Cubic part at 46 to 54 %; the 99th percentile of the round trip is
+//! the full queue's in each case (140 and 70 ms). At 1 % loss it takes what Cubic leaves: 9.6 Mbit/s beside 3.0, where each of two
+//! has 2.8. A queue of 10 ms or less it cannot tell from jitter, and takes about four fifths there. Half of [`JITTER`] would tell
+//! them apart, and fail a video on a path with 1 % loss and a jitter of 5 ms.
+//!
 //! What silence does is in `silence`. That a loss without a queue is none of congestion's is the idea of TCP Veno (Fu and Liew,
 //! 2003). Spec: RFC 9438 (Cubic, which is quinn's).
 
