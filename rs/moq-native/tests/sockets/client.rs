@@ -135,10 +135,14 @@ async fn serve_wss(listener: TcpListener, certificates: Certificates) -> AnyConn
 #[tokio::test]
 async fn where_udp_is_dropped_a_websocket_wins_the_race() {
     let certificates = Certificates::generate(&["localhost"]).unwrap();
-    // Takes packets and says nothing, as a firewall does.
-    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let address = silent.local_addr().unwrap();
-    let listener = TcpListener::bind(address).await.unwrap();
+    // Takes packets and says nothing, as a firewall does. Somebody else may have the port's other half.
+    let (_silent, listener) = loop {
+        let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        if let Ok(listener) = TcpListener::bind(silent.local_addr().unwrap()).await {
+            break (silent, listener);
+        }
+    };
+    let address = listener.local_addr().unwrap();
 
     let mut config = client_config(Trust::Fingerprints(certificates.fingerprints()));
     config.websocket_after = Some(Duration::from_millis(1));
