@@ -23,7 +23,7 @@ node:
 browser:
     npm run --silent --prefix dev/clients test:browser
 
-# Pictures in Chromium, watched for so many seconds each
+# Pictures in Chromium, watched for so many seconds each; from 20 on, none may be skipped, which takes an idle machine
 media seconds="60":
     MEDIA_SECONDS={{ seconds }} npm run --silent --prefix dev/clients test:media
 
