@@ -1,6 +1,6 @@
 //! Where a client gets to by URL, and what it says when it does not.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderValue, header::SEC_WEBSOCKET_PROTOCOL};
 use moq_lite::transport::Connection;
@@ -22,6 +22,16 @@ fn client(trust: Trust) -> Client {
     Client::new(client_config(trust)).unwrap()
 }
 
+/// What `bind` puts on a port of UDP, and a listener on the same port of TCP; somebody else may have that of some.
+async fn with_tcp<T>(bind: impl Fn() -> (T, SocketAddr)) -> (T, TcpListener) {
+    loop {
+        let (bound, address) = bind();
+        if let Ok(listener) = TcpListener::bind(address).await {
+            return (bound, listener);
+        }
+    }
+}
+
 /// Accepts one peer.
 async fn admit(server: &mut Server) {
     soon(arrive(server).await.accept()).await.unwrap();
@@ -40,10 +50,14 @@ async fn answer(listener: TcpListener, answer: String) -> String {
 
 #[tokio::test]
 async fn a_development_server_is_pinned_by_what_it_says_over_http() {
-    let (mut server, _) = endpoints().await;
-    let address = server.local_addr();
     // The page is on the TCP port of the same number.
-    let listener = TcpListener::bind(address).await.unwrap();
+    let (mut server, listener) = with_tcp(|| {
+        let server = Server::bind(server_config()).unwrap();
+        let address = server.local_addr();
+        (server, address)
+    })
+    .await;
+    let address = server.local_addr();
     let page = format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n{}", server.fingerprints()[0]);
 
     let client = client(Trust::System);
@@ -135,13 +149,13 @@ async fn serve_wss(listener: TcpListener, certificates: Certificates) -> AnyConn
 #[tokio::test]
 async fn where_udp_is_dropped_a_websocket_wins_the_race() {
     let certificates = Certificates::generate(&["localhost"]).unwrap();
-    // Takes packets and says nothing, as a firewall does. Somebody else may have the port's other half.
-    let (_silent, listener) = loop {
+    // Takes packets and says nothing, as a firewall does.
+    let (_silent, listener) = with_tcp(|| {
         let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        if let Ok(listener) = TcpListener::bind(silent.local_addr().unwrap()).await {
-            break (silent, listener);
-        }
-    };
+        let address = silent.local_addr().unwrap();
+        (silent, address)
+    })
+    .await;
     let address = listener.local_addr().unwrap();
 
     let mut config = client_config(Trust::Fingerprints(certificates.fingerprints()));
@@ -158,11 +172,15 @@ async fn where_udp_is_dropped_a_websocket_wins_the_race() {
 async fn a_front_without_webtransport_leaves_the_websocket_but_a_refusal_is_one() {
     for (status, goes_on) in [(404, true), (405, true), (501, true), (401, false), (403, false)] {
         let certificates = Certificates::generate(&["localhost"]).unwrap();
-        let mut config = server_config();
-        config.tls = certificates.clone().into();
-        let mut front = Server::bind(config).unwrap();
+        let (mut front, listener) = with_tcp(|| {
+            let mut config = server_config();
+            config.tls = certificates.clone().into();
+            let front = Server::bind(config).unwrap();
+            let address = front.local_addr();
+            (front, address)
+        })
+        .await;
         let address = front.local_addr();
-        let listener = TcpListener::bind(address).await.unwrap();
         let mut config = client_config(Trust::Fingerprints(certificates.fingerprints()));
         config.websocket_after = Some(Duration::from_secs(1));
         let client = Client::new(config).unwrap();
