@@ -66,7 +66,7 @@ impl Options {
 
     async fn list(&self, peer: &mut Peer, feed: &mut Announced, output: &Output, signals: &Signals) -> Result<Why, Gone> {
         if self.json {
-            output.write(Event::Connected { url: &self.connect.url, version: peer.version }.line()).await?;
+            output.write(Event::Connected { url: &peer.place, version: peer.version }.line()).await?;
         }
         loop {
             let quiet = peer.quiet();

@@ -4,19 +4,20 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use moq_native::reconnect::Place;
 use moq_proto::Version;
 use serde::{Serialize, Serializer};
 
-use crate::{link::State, target::Target};
+use crate::link::State;
 
 /// One line.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Event<'a> {
-    /// The session is open; once more, after it was lost.
+    /// The session is open; once more, after it was lost or where the relay has sent us.
     Connected {
         #[serde(serialize_with = "text")]
-        url: &'a Target,
+        url: &'a Place,
         #[serde(serialize_with = "text")]
         version: Version,
     },
@@ -58,10 +59,10 @@ pub(crate) enum Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// What became of the session at `url`.
-    pub(crate) fn link(url: &'a Target, state: &'a State) -> Self {
+    /// What became of the session.
+    pub(crate) fn link(state: &'a State) -> Self {
         match state {
-            State::Connected(version) => Self::Connected { url, version: *version },
+            State::Connected { place, version } => Self::Connected { url: place, version: *version },
             State::Reconnecting(reason) => Self::Reconnecting { reason },
         }
     }
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     fn events_have_names_that_stay() {
-        let url: Target = "https://relay/room?jwt=secret".parse().unwrap();
+        let url = Place::from(url::Url::parse("https://relay/room?jwt=secret").unwrap());
         let frame = Event::Frame { group: 3, frame: 0, size: 2, timestamp_us: Some(5), delay_ms: None, payload: b"hi" };
         for (event, line) in [
             (

@@ -15,12 +15,11 @@ use moq_lite::{
         route::Route,
         track,
     },
-    session::{Roles, random_hop},
-    transport::Connection as _,
+    session::{Closer, Roles, random_hop},
 };
 use moq_native::{
     AnyConnection,
-    reconnect::{Backoff, Reconnect, State},
+    reconnect::{Backoff, Place, Reconnect, State},
 };
 use moq_proto::{CloseCode, HopId, Path, Version, close};
 use tokio::{
@@ -65,10 +64,12 @@ pub(crate) enum Role<'a> {
 /// One end of a session with a relay, and of those that come after it.
 pub(crate) struct Peer {
     /// Of the first session.
+    pub(crate) place: Place,
+    /// Of the first session.
     pub(crate) version: Version,
     link: Link,
     /// Of the session there is, or was last.
-    connection: Rc<RefCell<AnyConnection>>,
+    closer: Rc<RefCell<Closer<AnyConnection>>>,
     origin: Origin,
     budget: Budget,
     /// Ends with the last session.
@@ -85,7 +86,8 @@ impl Peer {
     pub(crate) async fn connect(options: &Connect, role: Role<'_>, patience: Duration) -> anyhow::Result<Self> {
         let dial = Dial::new(options)?;
         let began = Instant::now();
-        let (connection, session) = dial.session().await.map_err(|error| dial.failure(error))?;
+        let place = dial.place.clone();
+        let session = dial.session(&place).await.map_err(|error| dial.failure(error))?;
         let took = began.elapsed();
 
         let hop = random_hop();
@@ -100,22 +102,25 @@ impl Peer {
         };
 
         let version = session.version();
-        let (teller, link) = link::link(version);
-        let connection = Rc::new(RefCell::new(connection));
+        let (teller, link) = link::link(place.clone(), version);
+        let closer = Rc::new(RefCell::new(session.closer()));
         let backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT, rand::random);
-        let reconnect = Reconnect { origin: origin.clone(), backoff, patience };
+        let reconnect = Reconnect { origin: origin.clone(), place: place.clone(), backoff, patience };
         let mut sessions = JoinSet::new();
-        let current = connection.clone();
+        let current = closer.clone();
         sessions.spawn_local(async move {
             let latest = Cell::new(version);
-            let another = async || {
-                let (connection, session) = dial.session().await?;
-                current.replace(connection);
+            let another = async |place: &Place| {
+                let session = dial.session(place).await?;
+                current.replace(session.closer());
                 latest.set(session.version());
                 Ok(session)
             };
+            let mut is_first = true;
             let told = |state: State<'_>| match state {
-                State::Connected => teller.connected(latest.get()),
+                // It was there before anybody could be told.
+                State::Connected { .. } if std::mem::take(&mut is_first) => {}
+                State::Connected { place } => teller.connected(place.clone(), latest.get()),
                 State::Reconnecting { lost } => {
                     teller.reconnecting(lost.map_or_else(|| "the relay ended the session".to_owned(), ToString::to_string));
                 }
@@ -123,7 +128,7 @@ impl Peer {
             let lost = reconnect.run(session, another, roles, told).await;
             dial.over(lost)
         });
-        Ok(Self { version, link, connection, origin, budget, sessions, took })
+        Ok(Self { place, version, link, closer, origin, budget, sessions, took })
     }
 
     /// Whether there is a session.
@@ -224,7 +229,7 @@ impl Peer {
 
     /// Ends the session once the relay has read what was sent.
     pub(crate) async fn farewell(self) {
-        let round_trip = self.connection.borrow().stats().rtt.unwrap_or_default();
+        let round_trip = self.closer.borrow().stats().rtt.unwrap_or_default();
         sleep(FAREWELL + 2 * round_trip).await;
         self.leave().await;
     }
@@ -232,7 +237,7 @@ impl Peer {
     /// Ends the session, if there is one, and any wait for another.
     pub(crate) async fn leave(mut self) {
         // The first close is what the relay hears.
-        self.connection.borrow().close(close::session::NO_ERROR.get(), "bye");
+        self.closer.borrow().close(close::session::NO_ERROR, "bye");
         self.sessions.shutdown().await;
     }
 }

@@ -90,6 +90,7 @@ impl Drop for Progress {
 
 #[cfg(test)]
 mod tests {
+    use moq_native::reconnect::Place;
     use moq_proto::Version;
 
     use super::*;
@@ -100,7 +101,8 @@ mod tests {
         assert!(progress.line().starts_with("0 groups"));
         progress.link(&State::Reconnecting(String::new()));
         assert!(progress.line().starts_with("reconnecting; 0 groups"));
-        progress.link(&State::Connected(Version::Lite05));
+        let place = Place::from(url::Url::parse("https://relay/").unwrap());
+        progress.link(&State::Connected { place, version: Version::Lite05 });
         assert!(progress.line().starts_with("0 groups"));
     }
 }

@@ -1,8 +1,12 @@
 //! moq publish: standard input as a track.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
+use bytes::Bytes;
 use clap::Args;
 use moq_lite::model::{group, track};
 use moq_proto::Path;
@@ -12,14 +16,14 @@ use crate::{
     connect::{Connect, Patience},
     event::Event,
     grouping::{Grouping, Place, Rules},
-    input,
+    input::{self, Input},
     link::Link,
     on_air::{self, Audience},
     output::Output,
     peer::{Peer, Role},
     progress::{Progress, Quiet},
     signal::Signals,
-    spelling::Spelling,
+    spelling::{FrameError, Spelling},
     wall::Wall,
 };
 
@@ -83,7 +87,7 @@ impl Options {
         let output = self.json.then(Output::start);
         if let Some(output) = &output {
             // Whoever read the events and has gone does not end the broadcast.
-            let _ = output.write(Event::Connected { url: &self.connect.url, version: peer.version }.line()).await;
+            let _ = output.write(Event::Connected { url: &peer.place, version: peer.version }.line()).await;
         }
         let progress = Progress::of_input(self.quiet);
         let link = peer.link();
@@ -117,6 +121,14 @@ impl Options {
     }
 }
 
+/// The next frame of the input, if it has begun.
+async fn read(input: &mut Option<Input>) -> Option<Result<Bytes, FrameError>> {
+    match input {
+        Some(input) => input.recv().await,
+        None => None,
+    }
+}
+
 struct Publishing<'a> {
     track: &'a track::Producer,
     grouping: Grouping,
@@ -137,10 +149,13 @@ struct Open {
 impl Publishing<'_> {
     /// Publishes the input to its end, or until the end is asked for.
     async fn publish(&mut self, options: &Options, signals: &Signals) -> anyhow::Result<()> {
-        if options.wait && signals.unless_ended(on_air::watched(self.track)).await.is_none() {
-            return Ok(());
-        }
-        let mut input = input::start(options.frames, options.frame_size);
+        let track = self.track;
+        let mut awaited = pin!(async move {
+            if options.wait {
+                on_air::watched(track).await;
+            }
+        });
+        let mut input = None;
         loop {
             let frame = tokio::select! {
                 biased;
@@ -151,10 +166,14 @@ impl Publishing<'_> {
                 }
                 state = self.link.changed() => {
                     self.progress.link(&state);
-                    self.tell(Event::link(&options.connect.url, &state)).await;
+                    self.tell(Event::link(&state)).await;
                     continue;
                 }
-                frame = input.recv() => frame,
+                () = &mut awaited, if input.is_none() => {
+                    input = Some(input::start(options.frames, options.frame_size));
+                    continue;
+                }
+                frame = read(&mut input), if input.is_some() => frame,
             };
             match frame {
                 Some(frame) => self.frame(frame?).await?,
@@ -163,7 +182,7 @@ impl Publishing<'_> {
         }
     }
 
-    async fn frame(&mut self, frame: bytes::Bytes) -> anyhow::Result<()> {
+    async fn frame(&mut self, frame: Bytes) -> anyhow::Result<()> {
         let place = self.grouping.place(&frame, Instant::now());
         if place != Place::Next {
             self.end_group().await;

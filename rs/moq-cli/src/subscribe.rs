@@ -7,7 +7,7 @@ use moq_lite::model::{
     demand::{Ask, Start},
     track,
 };
-use moq_proto::{Path, Version};
+use moq_proto::Path;
 
 use crate::{
     connect::{Connect, Patience},
@@ -70,7 +70,8 @@ impl Options {
         let ordered = Ordered::new(track.subscribe(ask), self.from, self.max_age);
         let (output, progress) = (Output::start(), Progress::of_output(self.quiet));
         let mut writing = Writing { options: &self, output: &output, ordered, progress, wall: Wall::new(), link: peer.link() };
-        let why = writing.write(peer.version, &signals).await;
+        let connected = Event::Connected { url: &peer.place, version: peer.version };
+        let why = writing.write(connected, &signals).await;
         drop(writing);
         output.finish().await?;
 
@@ -111,8 +112,7 @@ struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    async fn write(&mut self, version: Version, signals: &Signals) -> Why {
-        let connected = Event::Connected { url: &self.options.connect.url, version };
+    async fn write(&mut self, connected: Event<'_>, signals: &Signals) -> Why {
         let written = async {
             self.event(connected).await?;
             let why = self.pieces(signals).await?;
@@ -134,7 +134,7 @@ impl Writing<'_> {
                 }
                 state = self.link.changed() => {
                     self.progress.link(&state);
-                    self.event(Event::link(&self.options.connect.url, &state)).await?;
+                    self.event(Event::link(&state)).await?;
                     continue;
                 }
                 piece = self.output.then(self.ordered.next()) => piece?,

@@ -78,16 +78,6 @@ impl Target {
         self.0.scheme() == "unix"
     }
 
-    /// Whether the transport carries no URL, so that the session has to say what is asked for.
-    pub(crate) fn is_raw(&self) -> bool {
-        matches!(self.0.scheme(), "moqt" | "moql" | "tcp" | "unix")
-    }
-
-    /// Whether it asks for nothing but the host.
-    pub(crate) fn is_plain(&self) -> bool {
-        matches!(&*moq_native::request_target(&self.0), "" | "/")
-    }
-
     /// Whether a network that drops UDP keeps this from working.
     pub(crate) fn needs_udp(&self) -> bool {
         matches!(self.0.scheme(), "moqt" | "moql" | "http")

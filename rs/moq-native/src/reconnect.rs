@@ -3,6 +3,57 @@
 //! What an application publishes stays in its origin and is announced to each new peer; what it watches goes on there, if the
 //! publisher announces itself under the same name, because the origin [keeps](Origin::keep_orphans) such tracks meanwhile.
 //! How a connection is made, and what may be done over it, is up to the caller; so is chance.
+//!
+//! A session that is lost is tried for again with [capped waits, part of them chance](Backoff), for as long as the caller's
+//! patience lasts. A server that [asks its client to leave](moq_lite::session::GoAway) is followed at once, to where it
+//! [says](Place::next), and left only when the next session is open.
+//!
+//! A viewer that outlives its relay:
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use moq_lite::{
+//!     model::{demand::Ask, origin::{Horizon, Origin}},
+//!     session::{Roles, random_hop},
+//! };
+//! use moq_native::{Client, ClientConfig, reconnect::{self, Backoff, Place, Reconnect}};
+//! use moq_proto::{Path, Version};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::new(ClientConfig::default())?;
+//! let place = Place::from(url::Url::parse("https://relay.example.com/room")?);
+//! let dial = async |place: &Place| reconnect::dial(&client, place, Version::ALL).await;
+//!
+//! let hop = random_hop();
+//! let origin = Origin::new(hop);
+//! let roles = || {
+//!     let mut roles = Roles::new(hop);
+//!     roles.inbound = Some(origin.producer(Path::root(), vec![Path::root()], Horizon::new()));
+//!     roles
+//! };
+//! let watch = async {
+//!     let view = origin.consumer(Path::root(), vec![Path::root()], Horizon::new());
+//!     let track = view.consume_wait(&"alice".parse()?).await.track("chat").await?;
+//!     let mut groups = track.subscribe(Ask::default());
+//!     while let Some(mut group) = groups.next().await {
+//!         // Waits, rather than fails, while there is no session.
+//!         while let Ok(Some(frame)) = group.next_frame().await {
+//!             println!("{}", String::from_utf8_lossy(&frame.payload));
+//!         }
+//!     }
+//!     Ok::<_, Box<dyn std::error::Error>>(())
+//! };
+//!
+//! let session = dial(&place).await?;
+//! let backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(5), rand::random);
+//! let reconnect = Reconnect { origin: origin.clone(), place, backoff, patience: Duration::from_secs(60) };
+//! tokio::select! {
+//!     lost = reconnect.run(session, dial, roles, |state| println!("{state:?}")) => Err(lost.into()),
+//!     watched = watch => watched,
+//! }
+//! # }
+//! ```
 
 use std::{fmt, time::Duration};
 
@@ -13,13 +64,18 @@ use moq_lite::{
     transport::{Connection, ConnectionError},
 };
 use moq_proto::close;
-use tokio::time::{Instant, interval, sleep};
-use tracing::{debug, info};
+use tokio::time::{Instant, interval};
 
+use self::sessions::Sessions;
+pub use self::{
+    dial::{DialError, dial},
+    place::{Place, PlaceError},
+};
 use crate::ConnectError;
 
-/// A session that lasted so long has worked: the next wait is a first one again.
-const STEADY: Duration = Duration::from_secs(10);
+mod dial;
+mod place;
+mod sessions;
 
 /// How often tracks without a source are told the time.
 const TEND_INTERVAL: Duration = Duration::from_secs(1);
@@ -106,17 +162,18 @@ pub enum Lost<E> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State<'a> {
     /// There is none, and another is tried for. `lost`: how the last one ended; `None`: the peer ended it without a complaint.
-    Reconnecting {
-        lost: Option<&'a session::Error>,
-    },
-    Connected,
+    Reconnecting { lost: Option<&'a session::Error> },
+    /// There is one, here; also one that takes the place of another, without a gap between them.
+    Connected { place: &'a Place },
 }
 
-/// What a client does when its session ends.
+/// What a client does when its session ends, or its server asks it to leave.
 #[derive(Debug)]
 pub struct Reconnect {
     /// Where what is published and watched outlives its sessions.
     pub origin: Origin,
+    /// Where the sessions are to be. Servers may say otherwise, each for the next one; where that fails, it is here again.
+    pub place: Place,
     pub backoff: Backoff,
     /// How long another session is tried for, and tracks wait. Zero: not at all.
     pub patience: Duration,
@@ -124,14 +181,14 @@ pub struct Reconnect {
 
 impl Reconnect {
     /// Runs `session`, and after it those that `dial` makes; returns once there are no more, which ends all tracks that wait for
-    /// their publisher. `roles`: what each may do.
+    /// their publisher. `roles`: what each may do. There are two at a time at most, while one takes the place of the other.
     ///
     /// # Cancel safety
-    /// Dropping the call closes the session there is.
+    /// Dropping the call closes the sessions there are.
     pub async fn run<C: Connection, E>(
-        mut self,
+        self,
         session: Session<C>,
-        dial: impl AsyncFnMut() -> Result<Session<C>, E>,
+        dial: impl AsyncFnMut(&Place) -> Result<Session<C>, E>,
         roles: impl FnMut() -> Roles<C>,
         told: impl FnMut(State<'_>),
     ) -> Lost<E>
@@ -147,54 +204,16 @@ impl Reconnect {
                 origin.tend(ticks.tick().await.into());
             }
         };
+        let sessions = Sessions { home: self.place, backoff: self.backoff, patience: self.patience, dial, roles, told };
         let lost = tokio::select! {
             biased;
-            lost = self.sessions(session, dial, roles, told) => lost,
+            lost = sessions.run(session) => lost,
             lost = tend => lost,
         };
         // Nobody comes back to them.
         origin.keep_orphans(Duration::ZERO);
         origin.tend(Instant::now().into());
         lost
-    }
-
-    async fn sessions<C: Connection, E>(
-        &mut self,
-        mut session: Session<C>,
-        mut dial: impl AsyncFnMut() -> Result<Session<C>, E>,
-        mut roles: impl FnMut() -> Roles<C>,
-        mut told: impl FnMut(State<'_>),
-    ) -> Lost<E>
-    where
-        E: fmt::Display,
-        for<'a> &'a E: Into<Retry>,
-    {
-        loop {
-            told(State::Connected);
-            let began = Instant::now();
-            let ended = session.run(roles()).await.err();
-            let again = ended.as_ref().is_none_or(|error| Retry::from(error) == Retry::Again);
-            if !again || self.patience.is_zero() {
-                return Lost::Session(ended);
-            }
-            if began.elapsed() >= STEADY {
-                self.backoff.reset();
-            }
-            match &ended {
-                Some(error) => info!(%error, "session lost, reconnecting"),
-                None => info!("session ended by the peer, reconnecting"),
-            }
-            told(State::Reconnecting { lost: ended.as_ref() });
-            let deadline = Instant::now() + self.patience;
-            session = loop {
-                sleep(self.backoff.wait()).await;
-                match dial().await {
-                    Ok(session) => break session,
-                    Err(error) if (&error).into() == Retry::Never || Instant::now() >= deadline => return Lost::Dial(error),
-                    Err(error) => debug!(%error, "not reconnected yet"),
-                }
-            };
-        }
     }
 }
 

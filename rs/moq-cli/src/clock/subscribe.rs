@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use moq_lite::model::{demand::Ask, track};
-use moq_proto::{Path, Version};
+use moq_proto::Path;
 
 use super::TRACK;
 use crate::{
@@ -49,7 +49,8 @@ impl Options {
         let mut ordered = Ordered::new(track.subscribe(ask), None, None);
 
         let output = Output::start();
-        let write = self.write(peer.version, peer.link(), &mut ordered, &output);
+        let connected = Event::Connected { url: &peer.place, version: peer.version };
+        let write = self.write(connected, peer.link(), &mut ordered, &output);
         let is_over = matches!(signals.unless_ended(write).await, Some(Ok(true)));
         output.finish().await?;
         match track.ended() {
@@ -68,9 +69,9 @@ impl Options {
     }
 
     /// Writes until the clock stops, which is true, or there were enough ticks.
-    async fn write(&self, version: Version, mut link: Link, ordered: &mut Ordered, output: &Output) -> Result<bool, Gone> {
+    async fn write(&self, connected: Event<'_>, mut link: Link, ordered: &mut Ordered, output: &Output) -> Result<bool, Gone> {
         if self.json {
-            output.write(Event::Connected { url: &self.connect.url, version }.line()).await?;
+            output.write(connected.line()).await?;
         }
         let (wall, mut ticks, mut base) = (Wall::new(), 0, String::new());
         let scale = ordered.subscription().track().info().timescale;
@@ -79,7 +80,7 @@ impl Options {
                 biased;
                 state = link.changed() => {
                     if self.json {
-                        output.write(Event::link(&self.connect.url, &state).line()).await?;
+                        output.write(Event::link(&state).line()).await?;
                     }
                     continue;
                 }

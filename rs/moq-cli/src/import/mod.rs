@@ -46,7 +46,6 @@ use crate::{
     peer::{Peer, Role},
     progress::{Progress, Quiet},
     signal::Signals,
-    target::Target,
 };
 
 /// Frames that were read and are not published yet: a few, as none of them is to wait.
@@ -104,7 +103,7 @@ impl Options {
         let output = self.json.then(Output::start);
         if let Some(output) = &output {
             // Whoever read the events and has gone does not end the broadcast.
-            let _ = output.write(Event::Connected { url: &self.connect.url, version: peer.version }.line()).await;
+            let _ = output.write(Event::Connected { url: &peer.place, version: peer.version }.line()).await;
         }
         let mut importing = Importing {
             broadcast: &broadcast,
@@ -129,7 +128,7 @@ impl Options {
         let imported = loop {
             let imported = tokio::select! {
                 biased;
-                imported = importing.import(&mut input, &self.connect.url, &signals) => imported,
+                imported = importing.import(&mut input, &signals) => imported,
                 error = peer.over() => return Err(error),
             };
             match imported {
@@ -182,7 +181,7 @@ struct Importing<'a> {
 
 impl Importing<'_> {
     /// Publishes the input until there is a reason to pause.
-    async fn import(&mut self, input: &mut Input, url: &Target, signals: &Signals) -> anyhow::Result<Paused> {
+    async fn import(&mut self, input: &mut Input, signals: &Signals) -> anyhow::Result<Paused> {
         loop {
             let item = tokio::select! {
                 biased;
@@ -193,7 +192,7 @@ impl Importing<'_> {
                 }
                 state = self.link.changed() => {
                     self.progress.link(&state);
-                    self.tell(Event::link(url, &state)).await;
+                    self.tell(Event::link(&state)).await;
                     continue;
                 }
                 () = tend(self.broadcast, &self.outlet, &mut self.ticks) => continue,

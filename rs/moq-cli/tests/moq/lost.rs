@@ -14,7 +14,7 @@ use crate::{
 const LINES: u32 = 40;
 
 /// The lines of a round.
-fn lines(round: u32) -> String {
+pub(crate) fn lines(round: u32) -> String {
     (round * LINES..(round + 1) * LINES).map(|number| format!("{number}\n")).collect()
 }
 
@@ -24,22 +24,22 @@ fn last(round: u32) -> String {
 }
 
 /// Publishes what the test writes, with a group that each event finds unfinished.
-fn publish(url: &str, args: &[&str]) -> Program {
+pub(crate) fn publish(url: &str, args: &[&str]) -> Program {
     Program::start(&[&["publish", "--wait", "--group-frames", "7"], args, &[url, "room", "track"]].concat())
 }
 
-fn watch(url: &str, args: &[&str]) -> Program {
+pub(crate) fn watch(url: &str, args: &[&str]) -> Program {
     Program::start(&[&["subscribe", "--wait", "1m", "--from", "0"], args, &[url, "room", "track"]].concat())
 }
 
 /// Writes a round, and waits until it is seen.
-fn round(publisher: &mut Program, viewer: &Program, round: u32) {
+pub(crate) fn round(publisher: &mut Program, viewer: &Program, round: u32) {
     publisher.write(lines(round).as_bytes());
     viewer.says(&last(round));
 }
 
 /// Ends the input, after which everything has come, and nothing twice.
-fn all_of(publisher: Program, viewer: Program, rounds: u32) {
+pub(crate) fn all_of(publisher: Program, viewer: Program, rounds: u32) {
     publisher.end().well();
     assert_eq!(viewer.end().well().text(), (0..rounds).map(lines).collect::<String>());
 }

@@ -5,9 +5,11 @@
 mod clock;
 mod docs;
 mod ends;
+mod front;
 mod import;
 mod list;
 mod lost;
+mod moved;
 mod pages;
 mod program;
 mod relay;

@@ -12,6 +12,7 @@ mod fetched;
 mod handshake;
 mod held;
 mod inbound;
+mod leaving;
 mod lite;
 mod order;
 mod outbound;
@@ -27,10 +28,12 @@ mod viewer;
 use std::{fmt, future::poll_fn, time::Duration};
 
 use moq_proto::{CloseCode, HopId, VarInt, Version, lite::message::Setup};
-use tokio::sync::watch;
 
-pub use self::error::Error;
-use self::{handshake::Legacy, shared::Shared, tasks::Tasks};
+pub use self::{
+    error::Error,
+    leaving::{AskedToLeave, GoAway},
+};
+use self::{handshake::Legacy, leaving::Told, shared::Shared, tasks::Tasks};
 use crate::{
     model::{cache::Budget, origin},
     stats::Stats,
@@ -109,7 +112,9 @@ pub struct Session<C: Connection> {
     /// The peer's SETUP, where it was read before the roles are known.
     setup: Option<Setup>,
     /// Where the peer is asked to go, once it is.
-    leave: watch::Sender<Option<String>>,
+    leave: Told,
+    /// Where the peer asks us to go, once it does.
+    asked: Told,
 }
 
 impl<C: Connection> fmt::Debug for Session<C> {
@@ -146,7 +151,8 @@ impl<C: Connection> Session<C> {
         let settled = tokio::time::timeout(SETUP_TIMEOUT, settled).await;
         match settled.unwrap_or(Err(Error::Timeout("version"))) {
             Ok((version, legacy)) => {
-                Ok(Self { connection, side, version, legacy, path: None, setup: None, leave: watch::Sender::new(None) })
+                let (leave, asked) = (Told::new(None), Told::new(None));
+                Ok(Self { connection, side, version, legacy, path: None, setup: None, leave, asked })
             }
             Err(error) => {
                 connection.close(error.close_code().get(), &error.to_string());
@@ -181,6 +187,11 @@ impl<C: Connection> Session<C> {
     /// Ends the session from outside, whatever it is doing.
     pub fn closer(&self) -> Closer<C> {
         Closer { connection: self.connection.clone(), leave: self.leave.clone() }
+    }
+
+    /// Hears when the peer asks us to leave.
+    pub fn asked_to_leave(&self) -> AskedToLeave {
+        AskedToLeave::of(&self.asked)
     }
 
     /// Runs the session until either side ends it. Dropping the future closes the connection with "cancelled".
@@ -222,14 +233,14 @@ impl<C: Connection> Session<C> {
 #[derive(Clone, Debug)]
 pub struct Closer<C: Connection> {
     connection: C,
-    leave: watch::Sender<Option<String>>,
+    leave: Told,
 }
 
 impl<C: Connection> Closer<C> {
     /// Asks the peer to leave, for `uri` or, if that is empty, to where it came from. The session goes on until either side
     /// ends it. Peers before moq-lite-04 cannot be asked.
     pub fn go_away(&self, uri: impl Into<String>) {
-        self.leave.send_replace(Some(uri.into()));
+        self.leave.send_replace(Some(GoAway::new(uri.into())));
     }
 
     /// What the connection has carried and how well, also after its end.

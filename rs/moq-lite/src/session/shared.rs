@@ -24,6 +24,7 @@ use super::{
     error::Failure,
     fanout::{self, Fanout},
     inbound::{self, Subscriptions},
+    leaving::Told,
     lite as conversation,
     order::Order,
     stream::{Receiver, Sender},
@@ -57,7 +58,7 @@ pub(super) struct Shared<C: Connection> {
     allowed: Cell<bool>,
     setup: watch::Sender<Option<Setup>>,
     /// Whether the peer asked us to leave: what it publishes is then the last resort.
-    pub(super) leaving: watch::Sender<bool>,
+    pub(super) asked: Told,
     busy: Busy,
     /// The subscribe ids that the peer uses now.
     ids: Rc<RefCell<HashSet<VarInt>>>,
@@ -129,7 +130,7 @@ impl<C: Connection> Shared<C> {
             subscriptions: Subscriptions::default(),
             allowed: Cell::new(false),
             setup: watch::Sender::new(session.setup.clone()),
-            leaving: watch::Sender::new(false),
+            asked: session.asked.clone(),
             busy: Busy::default(),
             ids: Rc::default(),
         });

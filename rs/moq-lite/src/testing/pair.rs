@@ -90,12 +90,12 @@ impl Relay {
     /// As [`join_over`](Self::join_over), under a name of its own: peers of one name publish the same.
     pub async fn join_as(&self, version: Version, options: memory::Options, hop: HopId) -> Peer {
         let (there, here) = memory::connect(options);
-        let (peer, ()) = tokio::join!(Peer::start(Side::Client, there, version, hop), self.serve(here, version));
+        let (peer, _) = tokio::join!(Peer::start(Side::Client, there, version, hop), self.serve(here, version));
         peer
     }
 
-    /// Serves whoever is at the other end.
-    pub async fn serve(&self, here: memory::Connection, version: Version) {
+    /// Serves whoever is at the other end, until what is returned ends it, or the peer does.
+    pub async fn serve(&self, here: memory::Connection, version: Version) -> Closer<memory::Connection> {
         let session = Session::accept(here, &[version]).await.expect("a version in common");
         let horizon = Horizon::new();
         let root = Path::root();
@@ -107,10 +107,12 @@ impl Relay {
             stats: self.stats.clone(),
             ..Roles::new(self.hop)
         };
+        let closer = session.closer();
         let task = tokio::task::spawn_local(async move {
             let _ = session.run(roles).await;
         });
         self.tasks.borrow_mut().push(task);
+        closer
     }
 }
 

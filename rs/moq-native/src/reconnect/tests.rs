@@ -8,9 +8,14 @@ use moq_lite::{
     },
 };
 use moq_proto::{HopId, Path, Version};
-use tokio::{task::spawn_local, time::timeout};
+use tokio::{
+    task::spawn_local,
+    time::{sleep, timeout},
+};
 
 use super::*;
+
+mod moves;
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -50,6 +55,14 @@ fn backoff() -> Backoff {
     Backoff::new(Duration::from_millis(100), Duration::from_secs(2), || 0.0)
 }
 
+fn home() -> Place {
+    url::Url::parse("https://a.example/").unwrap().into()
+}
+
+fn reconnect(origin: &Origin, patience: Duration) -> Reconnect {
+    Reconnect { origin: origin.clone(), place: home(), backoff: backoff(), patience }
+}
+
 fn roles(origin: &Origin, hop: HopId) -> Roles<memory::Connection> {
     let (horizon, root) = (Horizon::new(), Path::root());
     Roles { inbound: Some(origin.producer(root.clone(), vec![root], horizon)), budget: Budget::new(1 << 20), ..Roles::new(hop) }
@@ -68,23 +81,27 @@ async fn a_subscription_survives_its_sessions() {
             // The relay's end of each session, to be cut.
             let ends = Rc::new(RefCell::new(Vec::new()));
             let (dialled, relaying) = (ends.clone(), relay.clone());
-            let dial = async move || {
+            let dial = async move |_: &Place| {
                 let (there, here) = memory::connect(pair::options(version));
                 dialled.borrow_mut().push(there.clone());
                 let versions = [version];
-                let (session, ()) = tokio::join!(Session::connect(there, &versions), relaying.serve(here, version));
+                let (session, _) = tokio::join!(Session::connect(there, &versions), relaying.serve(here, version));
                 session.map_err(|_| NoRelay(Retry::Again))
             };
             let hop = session::random_hop();
             let origin = Origin::new(hop);
-            let first = dial().await.unwrap();
-            let (reconnect, inside) =
-                (Reconnect { origin: origin.clone(), backoff: backoff(), patience: Duration::from_secs(30) }, origin.clone());
+            let first = dial(&home()).await.unwrap();
+            let (reconnect, inside) = (reconnect(&origin, Duration::from_secs(30)), origin.clone());
             let states = Rc::new(RefCell::new(Vec::new()));
             let told = states.clone();
             let running = spawn_local(async move {
                 reconnect
-                    .run(first, dial, || roles(&inside, hop), |state| told.borrow_mut().push(state == State::Connected))
+                    .run(
+                        first,
+                        dial,
+                        || roles(&inside, hop),
+                        |state| told.borrow_mut().push(matches!(state, State::Connected { .. })),
+                    )
                     .await
             });
             let view = origin.consumer(Path::root(), vec![Path::root()], Horizon::new());
@@ -117,15 +134,15 @@ async fn whoever_finds_no_relay_gives_up_in_time() {
     story(async {
         let relay = Relay::new();
         let (there, here) = memory::connect(pair::options(Version::Lite05));
-        let (first, ()) = tokio::join!(Session::connect(there.clone(), &[Version::Lite05]), relay.serve(here, Version::Lite05));
+        let (first, _) = tokio::join!(Session::connect(there.clone(), &[Version::Lite05]), relay.serve(here, Version::Lite05));
         let hop = session::random_hop();
         let origin = Origin::new(hop);
         let mut tries = 0;
-        let dial = async || {
+        let dial = async |_: &Place| {
             tries += 1;
             Err(NoRelay(Retry::Again))
         };
-        let reconnect = Reconnect { origin: origin.clone(), backoff: backoff(), patience: Duration::from_secs(10) };
+        let reconnect = reconnect(&origin, Duration::from_secs(10));
         let began = Instant::now();
         let lose = async {
             sleep(Duration::from_millis(10)).await;
@@ -146,11 +163,11 @@ async fn without_patience_the_first_loss_is_the_last() {
     story(async {
         let relay = Relay::new();
         let (there, here) = memory::connect(pair::options(Version::Lite05));
-        let (first, ()) = tokio::join!(Session::connect(there.clone(), &[Version::Lite05]), relay.serve(here, Version::Lite05));
+        let (first, _) = tokio::join!(Session::connect(there.clone(), &[Version::Lite05]), relay.serve(here, Version::Lite05));
         let hop = session::random_hop();
         let origin = Origin::new(hop);
-        let dial = async || -> Result<_, NoRelay> { panic!("not wanted") };
-        let reconnect = Reconnect { origin: origin.clone(), backoff: backoff(), patience: Duration::ZERO };
+        let dial = async |_: &Place| -> Result<_, NoRelay> { panic!("not wanted") };
+        let reconnect = reconnect(&origin, Duration::ZERO);
         there.lose();
         let lost = reconnect.run(first.unwrap(), dial, || roles(&origin, hop), |_| {}).await;
         assert!(matches!(lost, Lost::Session(Some(session::Error::Connection(ConnectionError::Lost(_))))));
@@ -167,10 +184,10 @@ async fn who_is_refused_at_last_waits_for_nobody() {
         let video = room.create_track("video");
         video.append_group().finish();
         let (there, here) = memory::connect(pair::options(Version::Lite05));
-        let (first, ()) = tokio::join!(Session::connect(there.clone(), &[Version::Lite05]), relay.serve(here, Version::Lite05));
+        let (first, _) = tokio::join!(Session::connect(there.clone(), &[Version::Lite05]), relay.serve(here, Version::Lite05));
         let hop = session::random_hop();
         let (origin, first) = (Origin::new(hop), first.unwrap());
-        let reconnect = Reconnect { origin: origin.clone(), backoff: backoff(), patience: Duration::from_secs(3600) };
+        let reconnect = reconnect(&origin, Duration::from_secs(3600));
         let watch = async {
             let view = origin.consumer(Path::root(), vec![Path::root()], Horizon::new());
             let broadcast = timeout(SOON, view.consume_wait(&"room".parse().unwrap())).await.unwrap();
@@ -181,7 +198,7 @@ async fn who_is_refused_at_last_waits_for_nobody() {
             assert!(timeout(SOON, groups.next()).await.expect("an end in time").is_none());
             track.ended()
         };
-        let dial = async || Err(NoRelay(Retry::Never));
+        let dial = async |_: &Place| Err(NoRelay(Retry::Never));
         let (lost, ended) = tokio::join!(reconnect.run(first, dial, || roles(&origin, hop), |_| {}), watch);
         assert!(matches!(lost, Lost::Dial(NoRelay(_))));
         assert_eq!(ended, Some(Err(close::stream::SESSION_CLOSED)));

@@ -312,7 +312,7 @@ impl<C: Connection> Listener<C> {
             // What a route costs depends on the link, of which SETUP tells, on a stream of its own.
             shared.peer_setup().await;
         }
-        let mut leaving = shared.leaving.subscribe();
+        let mut leaving = shared.asked.subscribe();
         loop {
             tokio::select! {
                 biased;
@@ -320,7 +320,7 @@ impl<C: Connection> Listener<C> {
                     Some(message) => self.hear(message)?,
                     None => return Ok(()),
                 },
-                Ok(_) = leaving.wait_for(|leaving| *leaving), if !self.leaving => self.leave(),
+                Ok(_) = leaving.wait_for(Option::is_some), if !self.leaving => self.leave(),
             }
         }
     }

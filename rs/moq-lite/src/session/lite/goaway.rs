@@ -14,6 +14,7 @@ use tracing::info;
 use super::super::{
     Error,
     error::Failure,
+    leaving::GoAway,
     shared::{Shared, in_time},
     stream::Receiver,
 };
@@ -22,11 +23,11 @@ use crate::transport::Connection;
 /// Asks the peer to leave once `leave` says where to. Versions without GOAWAY are not asked.
 pub(in super::super) async fn ask_when_told<C: Connection>(
     shared: Rc<Shared<C>>,
-    mut leave: watch::Receiver<Option<String>>,
+    mut leave: watch::Receiver<Option<GoAway>>,
 ) -> Result<(), Error> {
     let Some(layout) = &shared.dialect.goaway else { return Ok(()) };
     let uri = match leave.wait_for(Option::is_some).await {
-        Ok(uri) => uri.clone().unwrap_or_default(),
+        Ok(goaway) => goaway.as_ref().map(|goaway| goaway.uri().to_owned()).unwrap_or_default(),
         Err(_) => return Ok(()),
     };
     let (mut sender, mut receiver) = shared.open_bi().await?;
@@ -53,8 +54,9 @@ pub(in super::super) async fn answer<C: Connection>(
         Err(failure @ Failure::Stream(_)) => return Err(failure),
         Err(_) => return Ok(()),
     };
-    info!(uri = %message.uri, "the peer is going away");
-    if shared.leaving.send_replace(true) {
+    // Where to may hold credentials.
+    info!(elsewhere = !message.uri.is_empty(), "the peer is going away");
+    if shared.asked.send_replace(Some(GoAway::new(message.uri))).is_some() {
         return Err(Failure::violation("a second GOAWAY"));
     }
     Ok(())
