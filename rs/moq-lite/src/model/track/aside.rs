@@ -21,6 +21,10 @@ const WAIT: Duration = Duration::from_secs(3);
 /// overtaken by what comes after it.
 const OVERTAKEN_WAIT: Duration = Duration::from_secs(1);
 
+/// How much earlier than the newest group another may have come for what lies between them to be still under way. The newest
+/// goes first, so that those before it come when they can; readers wait as long for them.
+const OVERTAKEN_AGE: Duration = Duration::from_secs(2);
+
 #[derive(Debug, Default)]
 pub(super) struct Aside {
     left: BTreeMap<u64, Left>,
@@ -102,9 +106,12 @@ impl Producer {
         None
     }
 
-    /// The oldest group that waits to be continued.
-    pub fn unfinished(&self) -> Option<u64> {
-        self.shared.aside.lock().left.keys().next().copied()
+    /// The oldest group of which something is missing, where another source goes on: one that waits to be continued, or that
+    /// has not come at all although a later one has, a moment before the newest or after.
+    pub fn incomplete(&self) -> Option<u64> {
+        let unfinished = self.shared.aside.lock().left.keys().next().copied();
+        let overtaken = self.shared.groups.lock().overtaken(OVERTAKEN_AGE, ASIDE_MAX);
+        unfinished.into_iter().chain(overtaken).min()
     }
 
     /// Says that the source begins with this group: those below wait for about a second more.

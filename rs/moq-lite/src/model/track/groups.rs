@@ -137,6 +137,24 @@ impl Groups {
         ended.count() as u64 == wanted
     }
 
+    /// The oldest group that is not here though later ones are, among `most` groups that arrived no more than `age` before the
+    /// newest.
+    pub(super) fn overtaken(&self, age: Duration, most: usize) -> Option<u64> {
+        let mut groups = self.by_sequence.values().rev();
+        let newest = groups.next()?;
+        let (mut above, mut overtaken) = (newest.sequence(), None);
+        for group in groups.take(most) {
+            if group.sequence() + 1 < above {
+                overtaken = Some(group.sequence() + 1);
+            }
+            if newest.arrived().saturating_sub(group.arrived()) > age {
+                break;
+            }
+            above = group.sequence();
+        }
+        overtaken
+    }
+
     /// Whether the track was not aborted.
     pub(super) fn check_open(&self) -> Result<(), TrackError> {
         self.aborted.map_or(Ok(()), |code| Err(TrackError::Closed { code }))

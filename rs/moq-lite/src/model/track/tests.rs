@@ -762,12 +762,12 @@ fn a_group_set_aside_waits_for_its_rest() {
     let track = track();
     let (reading, subgroup) = begun(&track, 3, Framing::Sized);
     track.set_aside(3, subgroup);
-    assert_eq!(track.unfinished(), Some(3));
+    assert_eq!(track.incomplete(), Some(3));
     assert!(!reading.is_ended());
     assert_eq!(track.create_group(3).unwrap_err(), TrackError::Duplicate { sequence: 3 });
 
     let mut subgroup = track.take_up(3, &subgroup::Info::whole(Framing::Sized)).unwrap();
-    assert_eq!(track.unfinished(), None);
+    assert_eq!(track.incomplete(), None);
     subgroup.append([Bytes::from_static(b"cde")], Instant::now()).unwrap();
     subgroup.finish().unwrap();
     assert_eq!(reading.frames().now_or_never().unwrap(), ["abcde"]);
@@ -847,7 +847,7 @@ fn so_many_groups_wait_to_be_continued_and_no_more() {
         .collect();
     assert!(readings[0].is_cut(), "the oldest goes first");
     assert!(readings[1..].iter().all(|reading| !reading.is_ended()));
-    assert_eq!(track.unfinished(), Some(1));
+    assert_eq!(track.incomplete(), Some(1));
 }
 
 #[test]
@@ -872,4 +872,26 @@ fn the_newest_of_a_range_are_found_without_the_rest() {
     #[expect(clippy::reversed_empty_ranges, reason = "what a peer may ask for")]
     let nothing = reading.newest_within(8..=2, 9, |_| true);
     assert!(nothing.is_empty());
+}
+
+#[test]
+fn what_later_groups_have_overtaken_is_where_another_source_goes_on() {
+    let (track, began) = (track(), Instant::now());
+    let at = |millis| began + Duration::from_millis(millis);
+    let come = |sequence: u64, millis| {
+        track.tend(at(millis));
+        track.create_group(sequence).unwrap().finish();
+    };
+    for (sequence, millis) in [(1, 0), (4, 100), (5, 3000), (6, 3100)] {
+        come(sequence, millis);
+    }
+    assert_eq!(track.incomplete(), None, "so long ago that it will not come");
+    come(9, 3200);
+    assert_eq!(track.incomplete(), Some(7));
+    come(7, 3300);
+    assert_eq!(track.incomplete(), Some(8));
+    come(8, 3400);
+    assert_eq!(track.incomplete(), None);
+    come(12, 9000);
+    assert_eq!(track.incomplete(), Some(10), "also when it was quiet before");
 }

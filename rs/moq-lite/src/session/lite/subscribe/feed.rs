@@ -238,7 +238,7 @@ async fn converse<C: Connection>(
     let (mut sender, mut receiver) = shared.open_bi().await?;
     // The floor stays what it is at first: raised later, it would take back groups under way.
     let floor = match begin {
-        Begin::Resumed => track.unfinished().or_else(|| track.latest_sequence()),
+        Begin::Resumed => track.incomplete().or_else(|| track.latest_sequence()),
         Begin::Anew if dialect.floor_start => track.latest_sequence(),
         Begin::Anew => None,
     };
@@ -251,7 +251,7 @@ async fn converse<C: Connection>(
         }
         _ => options_of(demand, floor),
     };
-    let max_age = match track.unfinished() {
+    let max_age = match track.incomplete() {
         Some(_) => demand.max_age.map(|age| age.max(RESUME_AGE)),
         None => demand.max_age,
     };
