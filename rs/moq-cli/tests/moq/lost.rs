@@ -115,13 +115,17 @@ fn what_the_publisher_keeps_no_more_is_left_out_and_nothing_else() {
     viewer.says("begun");
     relay.end("KILL");
     publisher.says("reconnecting");
-    publisher.write(b"too old\nthe newest\n");
+    publisher.write(b"too old\nkept\n");
     publisher.says("{\"event\":\"group\",\"group\":2}");
-    // Groups go once a second, and are kept for one more.
+    // Groups grow old by the time between what follows them and the newest.
+    thread::sleep(Duration::from_millis(700));
+    publisher.write(b"the newest\n");
+    publisher.says("{\"event\":\"group\",\"group\":3}");
+    // They go once a second, and are kept for one more.
     thread::sleep(Duration::from_secs(3));
     relay.restart("");
     publisher.end().well();
-    assert_eq!(viewer.end().well().text(), "begun\nthe newest\n");
+    assert_eq!(viewer.end().well().text(), "begun\nkept\nthe newest\n");
 }
 
 #[test]
