@@ -19,12 +19,13 @@ export async function connect(url) {
 }
 
 /** Publishes `path`; `serve(sink)` is called each time the relay asks for a track. */
-export function publish({ connection }, path, serve) {
+export function publish({ connection }, path, serve, has = () => true) {
   const broadcast = new Moq.Broadcast();
   connection.publish(Moq.Path.from(path), broadcast);
   void (async () => {
     for (let request = await broadcast.requested(); request; request = await broadcast.requested()) {
-      serve(new Sink(request.track));
+      if (has(request.track.name)) serve(new Sink(request.track));
+      else request.track.close(new Error("not published"));
     }
   })();
 }

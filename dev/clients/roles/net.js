@@ -20,13 +20,14 @@ export async function connect(url, { webSocket = true } = {}) {
   };
 }
 
-/** Publishes `path`; `serve(sink)` is called each time the relay asks for a track. */
-export function publish({ connection }, path, serve) {
+/** Publishes `path`; `serve(sink)` is called each time the relay asks for a track, `has(name)`, which is refused otherwise. */
+export function publish({ connection }, path, serve, has = () => true) {
   const broadcast = new Moq.Broadcast.Producer();
   connection.publish(Moq.Path.from(path), broadcast);
   void (async () => {
     for (let request = await broadcast.requested(); request; request = await broadcast.requested()) {
-      serve(new Sink(request.accept({ latencyMax: MAX_AGE_MS })));
+      if (has(request.name)) serve(new Sink(request.accept({ latencyMax: MAX_AGE_MS })));
+      else request.reject(new Error("not published"));
     }
   })();
 }

@@ -23,7 +23,8 @@ export class Publisher {
     publisher.#options = options;
     publisher.#group = options.firstGroup ?? 0;
     publisher.#session = await packages[options.package].connect(options.url, options);
-    packages[options.package].publish(publisher.#session, options.path, (sink) => publisher.#serve(sink));
+    const serve = (sink) => publisher.#serve(sink);
+    packages[options.package].publish(publisher.#session, options.path, serve, (name) => name === options.track);
     return publisher;
   }
 
@@ -62,7 +63,6 @@ export class Publisher {
 
   /** A new reader gets the newest group from its first frame, whether it is still open or not. */
   #serve(sink) {
-    if (sink.name !== this.#options.track) throw new Error(`asked for track ${sink.name}, which is not published`);
     if (this.#stamps.length > 0) {
       sink.startGroup(this.#group);
       for (let frame = 0; frame < this.#stamps.length; frame++) this.#give(sink, frame);

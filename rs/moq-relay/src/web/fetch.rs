@@ -133,20 +133,20 @@ async fn find(consumer: &origin::Consumer, track: &str, wanted: Wanted, patience
     let track = consumer.track(&Path::root(), track).await.map_err(|error| Refusal::from_code(error.code))?;
     let Wanted::Group(sequence) = wanted else { return latest(track).await };
     let fetch = || track.fetch_with_priority(sequence, PRIORITY).map_err(|error| Refusal::from_code(error.code));
-    let group = match fetch().await {
+    match fetch().await {
         Err(Refusal::NotFound) if Instant::now() < patience => {
-            timeout_at(patience, reaches(&track, sequence)).await.map_err(|_| Refusal::NotFound)?;
-            fetch().await?
+            let asked = timeout_at(patience, reaches(&track, sequence)).await.map_err(|_| Refusal::NotFound)?;
+            Ok(Found { group: fetch().await?, _asked: Some(asked) })
         }
-        fetched => fetched?,
-    };
-    Ok(Found { group, _asked: None })
+        fetched => Ok(Found { group: fetched?, _asked: None }),
+    }
 }
 
-/// Waits until the publisher has come to this group, or to its end.
-async fn reaches(track: &track::Consumer, sequence: u64) {
+/// Waits until the publisher has come to this group, or to its end. What is asked for goes on being sent while it is kept.
+async fn reaches(track: &track::Consumer, sequence: u64) -> Subscription {
     let mut asked = track.subscribe(ASK);
     while asked.next().await.is_some_and(|group| group.sequence() < sequence) {}
+    asked
 }
 
 /// The newest group: what is kept, or the first that comes.

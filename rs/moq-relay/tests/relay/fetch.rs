@@ -267,12 +267,17 @@ fn what_is_not_there_is_missed_at_once_or_waited_for() {
         }
         assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
 
-        let next = Incoming::get(&relay, "/fetch/demo/room/video?group=1&wait=15s").await;
+        let mut next = Incoming::get(&relay, "/fetch/demo/room/video?group=1&wait=15s").await;
         tokio::time::sleep(2 * A_WHILE).await;
         let said = Instant::now();
-        room.video.append_group().write_all(["next"]);
-        assert_eq!(next.end().await, whole(200, "next"));
+        let mut group = room.video.append_group();
+        group.write_frame("ne", None).unwrap();
+        next.until("ne").await;
         println!("the next group after {:?}", said.elapsed());
+        tokio::time::sleep(2 * A_WHILE).await;
+        group.write_frame("xt", None).unwrap();
+        group.finish();
+        assert_eq!(next.end().await, whole(200, "next"), "it goes on being sent");
         let past = Instant::now();
         assert_eq!(fetch(&relay, "/fetch/demo/room/video?group=9&wait=1s").await.0, 404, "it does not come");
         assert!(past.elapsed() >= Duration::from_secs(1), "{:?}", past.elapsed());
