@@ -4,7 +4,9 @@
 
 mod bare;
 
-use bare::{Bare, hop, read, reset, roles, settle, soon, stopped, write};
+use std::time::Duration;
+
+use bare::{Bare, Server, everything, hop, read, reset, roles, settle, soon, stopped, write};
 use moq_lite::{
     model::origin::Origin,
     session::Error,
@@ -14,7 +16,8 @@ use moq_lite::{
     },
     transport::SendStream as _,
 };
-use moq_proto::Version;
+use moq_proto::{VarInt, Version, lite::message::GroupHeader};
+use tokio::time::sleep;
 
 fn serve(options: memory::Options) -> Bare {
     Bare::serve(options, Version::ALL, roles(&Origin::new(hop(0x4e1a7))))
@@ -92,6 +95,28 @@ async fn a_stream_without_a_head_is_given_up_in_time() {
         let (_send, mut recv) = bare.open_bi(&[2]).await;
         assert_eq!(reset(&mut recv).await, Some(0x31), "{version}");
         assert_alive(&mut bare, version).await;
+    })
+    .await;
+}
+
+/// On QUIC a stream opens all older ones with it; their bytes may be far behind.
+#[tokio::test(start_paused = true)]
+async fn a_group_whose_first_byte_is_late_is_taken_and_one_without_any_is_given_up() {
+    each_version(async |version| {
+        let server = Server::new();
+        let mut publisher = server.join(version).await;
+        let _announced = publisher.announce("cam").await;
+        server.heard("cam").await;
+        let mut viewer = server.join(version).await;
+        let subscribing = viewer.subscribe_to("cam", 0, "video", everything());
+        let (_subscription, (id, _asked)) = tokio::join!(subscribing, publisher.asked());
+        let (mut late, mut never) = (publisher.bare.open_uni(&[]).await, publisher.bare.open_uni(&[]).await);
+        sleep(Duration::from_secs(25)).await;
+        let header = GroupHeader { subscribe: id, sequence: VarInt::ZERO, frame_start: VarInt::ZERO };
+        write(&mut late, &[&[0], &version.dialect().group.to_wire(&header)[..]].concat()).await;
+        late.finish().unwrap();
+        assert_eq!(soon("a group", viewer.group()).await.map(|group| group.sequence), Some(0), "{version}");
+        assert_eq!(stopped(&mut never).await, Some(0x31), "{version}");
     })
     .await;
 }

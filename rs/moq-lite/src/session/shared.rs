@@ -39,6 +39,10 @@ use crate::{
 /// Longest wait for the head of a stream the peer opened. A head fits one packet, so only a stuck peer takes longer.
 const STREAM_HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Longest wait for the first byte of a unidirectional stream. On QUIC a stream opens all older ones with it, whose bytes may be
+/// behind those of newer groups for as long as any viewer wants such old ones.
+const GROUP_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
 pub(super) struct Shared<C: Connection> {
     pub(super) connection: C,
     pub(super) version: Version,
@@ -259,7 +263,8 @@ impl<C: Connection> Shared<C> {
 
     async fn serve_uni(self: Rc<Self>, stream: C::RecvStream) -> Result<(), Error> {
         let mut receiver = Receiver::new(stream);
-        let kind = match in_time(receiver.kind()).await {
+        let kind = tokio::time::timeout(GROUP_HEAD_TIMEOUT, receiver.kind()).await;
+        let kind = match kind.unwrap_or(Err(Failure::Timeout)) {
             Ok(Some(kind)) => kind,
             Ok(None) => return Ok(()),
             Err(failure) => return self.refuse_uni(receiver, failure),
