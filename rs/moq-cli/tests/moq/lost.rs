@@ -191,9 +191,11 @@ fn scripts_hear_of_it() {
         program.says("{\"event\":\"reconnecting\",\"reason\":\"");
     }
     way.cut();
-    let again = format!("\"}}\n{{\"event\":\"connected\",\"url\":\"{url}\",\"version\":\"moq-lite-");
-    watching.says(&again);
-    viewer.says(&again);
+    let again = format!("{{\"event\":\"connected\",\"url\":\"{url}\",\"version\":\"moq-lite-");
+    for program in [&watching, &viewer] {
+        // What had come before is still written meanwhile.
+        program.says_after("{\"event\":\"reconnecting\"", &again);
+    }
 
     ticking.signal("INT");
     ticking.end().well();

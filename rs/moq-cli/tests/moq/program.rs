@@ -118,9 +118,14 @@ impl Program {
 
     /// Waits until it has written this, after whatever else.
     pub(crate) fn says(&self, text: &str) {
+        self.says_after("", text);
+    }
+
+    /// Waits until it has written this after that.
+    pub(crate) fn says_after(&self, that: &str, text: &str) {
         let deadline = Instant::now() + PATIENCE;
         let mut bytes = self.output.bytes.lock().unwrap();
-        while !String::from_utf8_lossy(&bytes).contains(text) {
+        while !String::from_utf8_lossy(&bytes).split_once(that).is_some_and(|(_, after)| after.contains(text)) {
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "it never says {text:?}, but {:?}\n{}", String::from_utf8_lossy(&bytes), self.errors.text());
             bytes = self.output.more.wait_timeout(bytes, left.min(Duration::from_millis(500))).unwrap().0;
