@@ -211,6 +211,24 @@ fn what_would_take_too_much_is_refused() {
     }
 }
 
+/// Boxes of this kind within each other, as many as go into this many bytes.
+fn nested(kind: &[u8; 4], bytes: u32) -> Vec<u8> {
+    (1..=bytes / 8).rev().flat_map(|inside| [(inside * 8).to_be_bytes(), *kind]).flatten().collect()
+}
+
+#[test]
+fn boxes_within_boxes_take_no_stack() {
+    let deepest = 4 << 20;
+    for kind in [b"moov", b"trak", b"mdia", b"stsd", b"avc1", b"esds"] {
+        let error = refusal(&around(b"moov", &nested(kind, deepest)));
+        assert!(error.contains("an MP4 without fragments"), "{kind:?}: {error}");
+    }
+    let fragment = [fixture!("hevc.mp4"), &around(b"moof", &nested(b"moof", deepest))].concat();
+    let (read, ended) = items(&fragment[..], None);
+    assert!(ended.is_ok(), "{ended:?}");
+    assert_eq!(read, items(fixture!("hevc.mp4"), None).0);
+}
+
 #[test]
 fn what_is_encrypted_or_in_another_codec_is_refused() {
     for (input, expected) in [
