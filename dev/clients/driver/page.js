@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { delimiter, dirname } from "node:path";
+import { delimiter, dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { BINARY as MOQ } from "./moq.js";
 
@@ -17,7 +17,7 @@ export async function commandsOf(page, test) {
 
 /** Runs a script in this folder, with `moq` at hand, until it is stopped. */
 export function run(script, folder) {
-  const env = { ...process.env, PATH: `${dirname(MOQ)}${delimiter}${process.env.PATH}` };
+  const env = { ...process.env, PATH: `${dirname(resolve(MOQ))}${delimiter}${process.env.PATH}` };
   // In a process group of its own, so that all of it can be ended as Ctrl-C does.
   const child = spawn("sh", ["-c", script], { cwd: folder, env, stdio: ["ignore", "ignore", "pipe"], detached: true });
   const ended = once(child, "exit");
@@ -26,7 +26,7 @@ export function run(script, folder) {
   return {
     said: () => said,
     async stop() {
-      process.kill(-child.pid, "SIGINT");
+      if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid, "SIGINT");
       await ended;
     },
   };

@@ -59,17 +59,21 @@ impl Options {
         let track = peer.find(&self.path, &self.track, self.wait).await?;
         // What comes of itself does so for as long as somebody subscribes.
         let mut subscription = None;
-        let mut group = match peer.unless_over(track.fetch(self.group)).await? {
+        let mut fetched = peer.unless_over(track.fetch(self.group)).await?;
+        let can_fetch = peer.version >= Version::Lite05;
+        if can_fetch && fetched.as_ref().is_err_and(|error| is_missing(error.code)) {
+            let left = self.wait.saturating_sub(began.elapsed());
+            let ask = Ask { start: Start::At(self.group), ..Ask::default() };
+            let groups = subscription.insert(track.subscribe(ask));
+            fetched = match timeout(left, peer.unless_over(groups.next())).await.unwrap_or(Ok(None))? {
+                Some(group) if group.sequence() == self.group => Ok(group),
+                // Later ones may have overtaken it, and their end the word of where they begin.
+                _ => peer.unless_over(track.fetch(self.group)).await?,
+            };
+        }
+        let mut group = match fetched {
             Ok(group) => group,
-            Err(error) if is_missing(error.code) => {
-                let can_fetch = peer.version >= Version::Lite05;
-                let left = if can_fetch { self.wait.saturating_sub(began.elapsed()) } else { Duration::ZERO };
-                let ask = Ask { start: Start::At(self.group), ..Ask::default() };
-                let groups = subscription.insert(track.subscribe(ask));
-                let next = timeout(left, peer.unless_over(groups.next())).await.unwrap_or(Ok(None))?;
-                let group = next.filter(|group| group.sequence() == self.group);
-                group.ok_or(Failure::NoGroup { group: self.group, can_fetch })?
-            }
+            Err(error) if is_missing(error.code) => return Err(Failure::NoGroup { group: self.group, can_fetch }.into()),
             Err(error) => return Err(peer.blame(anyhow!(error)).await),
         };
 

@@ -1,7 +1,8 @@
-//! On air: what every publisher of one track does beside publishing it.
+//! On air: what every publisher does beside publishing.
 
 use std::{future::poll_fn, time::Duration};
 
+use clap::Args;
 use moq_lite::model::{broadcast, track};
 use tokio::time::{interval, timeout, timeout_at};
 
@@ -20,6 +21,20 @@ const LAST_GROUPS: Duration = Duration::from_secs(15);
 /// How long viewers may take to come back to a relay after their publisher: some notice later that it was gone, by an idle
 /// timeout, and some try less often.
 const COMING_BACK: Duration = Duration::from_secs(15);
+
+/// From when on the input is read, and how long it can be had.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Lasting {
+    /// Begin to read only once somebody watches, so that nobody misses the beginning.
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Keep groups so long behind the newest, for whoever comes late or fetches them.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub(crate) keep: Duration,
+    /// Stay on air so long after the input has ended, for whoever comes late.
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
+    pub(crate) stay: Duration,
+}
 
 /// Keeps the track's time, and tells whoever asks for another track that there is none. Never ends by itself.
 pub(crate) async fn tend(broadcast: &broadcast::Producer, track: &track::Producer) {

@@ -12,6 +12,8 @@ use tokio::sync::{
     oneshot,
 };
 
+use crate::event::Event;
+
 /// Writes that wait for the reader.
 const AHEAD: usize = 64;
 
@@ -63,6 +65,33 @@ impl Output {
         match self.ended.await {
             Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("writing to standard output"),
             _ => Ok(()),
+        }
+    }
+}
+
+/// What a publisher tells scripts, if they asked for it. Whoever read it and has gone does not end the broadcast.
+pub(crate) struct Events(Option<Output>);
+
+impl Events {
+    /// `wanted`: what `--json` says.
+    pub(crate) fn start(wanted: bool) -> Self {
+        Self(wanted.then(Output::start))
+    }
+
+    pub(crate) async fn tell(&self, event: Event<'_>) {
+        if let Some(output) = &self.0 {
+            let _ = output.write(event.line()).await;
+        }
+    }
+
+    /// Waits until all is written.
+    ///
+    /// # Errors
+    /// As [`Output::finish`].
+    pub(crate) async fn finish(self) -> anyhow::Result<()> {
+        match self.0 {
+            Some(output) => output.finish().await,
+            None => Ok(()),
         }
     }
 }

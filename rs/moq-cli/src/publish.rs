@@ -1,9 +1,6 @@
 //! moq publish: standard input as a track.
 
-use std::{
-    pin::pin,
-    time::{Duration, Instant},
-};
+use std::{pin::pin, time::Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -18,8 +15,8 @@ use crate::{
     grouping::{Grouping, Place, Rules},
     input::{self, Input},
     link::Link,
-    on_air::{self, Audience},
-    output::Output,
+    on_air::{self, Audience, Lasting},
+    output::Events,
     peer::{Peer, Role},
     progress::{Progress, Quiet},
     signal::Signals,
@@ -52,15 +49,8 @@ pub(crate) struct Options {
     frame_size: u64,
     #[command(flatten)]
     rules: Rules,
-    /// Begin to read only once somebody watches, so that nobody misses the beginning.
-    #[arg(long)]
-    wait: bool,
-    /// Keep groups so long behind the newest, for whoever comes late or fetches them.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
-    keep: Duration,
-    /// Stay on air so long after the input has ended, for whoever comes late.
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
-    stay: Duration,
+    #[command(flatten)]
+    lasting: Lasting,
     /// Priority among the tracks that a viewer asks for alike; higher goes first.
     #[arg(long, value_name = "0-255", default_value_t = 127)]
     priority: u8,
@@ -74,24 +64,21 @@ pub(crate) struct Options {
 impl Options {
     pub(crate) async fn run(self, signals: Signals) -> anyhow::Result<()> {
         let grouping = Grouping::new(self.rules.clone(), self.frames)?;
-        let connect = Peer::connect(&self.connect, Role::Publish { keep: self.keep }, self.patience.reconnect);
+        let connect = Peer::connect(&self.connect, Role::Publish { keep: self.lasting.keep }, self.patience.reconnect);
         let Some(connected) = signals.unless_ended(connect).await else { return Ok(()) };
         let mut peer = connected?;
 
         let broadcast = peer.broadcast();
-        let info = track::Info { priority: self.priority, max_age: self.keep, timescale: Wall::scale() };
+        let info = track::Info { priority: self.priority, max_age: self.lasting.keep, timescale: Wall::scale() };
         let track = broadcast.create_track(&self.track, info)?;
         track.tend(Instant::now());
         let _on_air = peer.announce(&self.path, &broadcast).context("announcing the broadcast")?;
 
-        let output = self.json.then(Output::start);
-        if let Some(output) = &output {
-            // Whoever read the events and has gone does not end the broadcast.
-            let _ = output.write(Event::Connected { url: &peer.place, version: peer.version }.line()).await;
-        }
+        let events = Events::start(self.json);
+        events.tell(Event::Connected { url: &peer.place, version: peer.version }).await;
         let progress = Progress::of_input(self.quiet);
         let link = peer.link();
-        let mut publishing = Publishing { track: &track, grouping, group: None, progress, wall: Wall::new(), output, link };
+        let mut publishing = Publishing { track: &track, grouping, group: None, progress, wall: Wall::new(), events, link };
         let published = {
             let publish = publishing.publish(&self, &signals);
             tokio::select! {
@@ -106,7 +93,7 @@ impl Options {
         publishing.finish().await?;
 
         let served = async {
-            let _ = timeout(self.stay, signals.end()).await;
+            let _ = timeout(self.lasting.stay, signals.end()).await;
             audience.served(&track, &link, &signals).await;
         };
         tokio::select! {
@@ -135,8 +122,7 @@ struct Publishing<'a> {
     group: Option<Open>,
     progress: Progress,
     wall: Wall,
-    /// Where events go.
-    output: Option<Output>,
+    events: Events,
     link: Link,
 }
 
@@ -151,7 +137,7 @@ impl Publishing<'_> {
     async fn publish(&mut self, options: &Options, signals: &Signals) -> anyhow::Result<()> {
         let track = self.track;
         let mut awaited = pin!(async move {
-            if options.wait {
+            if options.lasting.wait {
                 on_air::watched(track).await;
             }
         });
@@ -166,7 +152,7 @@ impl Publishing<'_> {
                 }
                 state = self.link.changed() => {
                     self.progress.link(&state);
-                    self.tell(Event::link(&state)).await;
+                    self.events.tell(Event::link(&state)).await;
                     continue;
                 }
                 () = &mut awaited, if input.is_none() => {
@@ -196,7 +182,7 @@ impl Publishing<'_> {
             None => {
                 let producer = self.track.append_group();
                 self.progress.meter.groups += 1;
-                self.tell(Event::Group { group: producer.sequence() }).await;
+                self.events.tell(Event::Group { group: producer.sequence() }).await;
                 self.group.insert(Open { producer, frames: 0 })
             }
         };
@@ -211,24 +197,14 @@ impl Publishing<'_> {
         producer.finish();
         // The session sends it before the next one begins: of a hundred at once, not all would be kept for a viewer.
         tokio::task::yield_now().await;
-        self.tell(Event::GroupEnd { group, frames, whole: true }).await;
+        self.events.tell(Event::GroupEnd { group, frames, whole: true }).await;
     }
 
     /// Ends the group and the track, and the events.
     async fn finish(mut self) -> anyhow::Result<()> {
         self.end_group().await;
         self.track.finish(None);
-        self.tell(self.progress.meter.end()).await;
-        match self.output {
-            Some(output) => output.finish().await,
-            None => Ok(()),
-        }
-    }
-
-    async fn tell(&self, event: Event<'_>) {
-        if let Some(output) = &self.output {
-            // Whoever read the events and has gone does not end the broadcast.
-            let _ = output.write(event.line()).await;
-        }
+        self.events.tell(self.progress.meter.end()).await;
+        self.events.finish().await
     }
 }

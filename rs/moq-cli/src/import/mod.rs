@@ -41,8 +41,8 @@ use crate::{
     connect::{Connect, Patience},
     event::Event,
     link::Link,
-    on_air::{self, Audience},
-    output::Output,
+    on_air::{self, Audience, Lasting},
+    output::Events,
     peer::{Peer, Role},
     progress::{Progress, Quiet},
     signal::Signals,
@@ -70,15 +70,8 @@ pub(crate) struct Options {
     /// What the input is, rather than what its first bytes tell.
     #[arg(long, short, value_enum)]
     format: Option<Format>,
-    /// Begin to read only once somebody watches, so that nobody misses the beginning.
-    #[arg(long)]
-    wait: bool,
-    /// Keep groups so long behind the newest, for whoever comes late or fetches them.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
-    keep: Duration,
-    /// Stay on air so long after the input has ended, for whoever comes late.
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
-    stay: Duration,
+    #[command(flatten)]
+    lasting: Lasting,
     /// Write an object a line to standard output: the session, each track, and the end.
     #[arg(long)]
     json: bool,
@@ -95,27 +88,24 @@ OBS, which streams to the server rtmp://127.0.0.1:1935/live, again and again:
 
 impl Options {
     pub(crate) async fn run(self, signals: Signals) -> anyhow::Result<()> {
-        let connect = Peer::connect(&self.connect, Role::Publish { keep: self.keep }, self.patience.reconnect);
+        let connect = Peer::connect(&self.connect, Role::Publish { keep: self.lasting.keep }, self.patience.reconnect);
         let Some(connected) = signals.unless_ended(connect).await else { return Ok(()) };
         let mut peer = connected?;
 
         let broadcast = peer.broadcast();
-        let output = self.json.then(Output::start);
-        if let Some(output) = &output {
-            // Whoever read the events and has gone does not end the broadcast.
-            let _ = output.write(Event::Connected { url: &peer.place, version: peer.version }.line()).await;
-        }
+        let events = Events::start(self.json);
+        events.tell(Event::Connected { url: &peer.place, version: peer.version }).await;
         let mut importing = Importing {
             broadcast: &broadcast,
-            outlet: Outlet::new(&broadcast, self.keep)?,
+            outlet: Outlet::new(&broadcast, self.lasting.keep)?,
             ticks: interval(on_air::TEND_INTERVAL),
             progress: Progress::of_input(self.quiet),
-            output,
+            events,
             link: peer.link(),
         };
         let announce = |peer: &Peer| peer.announce(&self.path, &broadcast).context("announcing the broadcast");
         let mut on_air = None;
-        if self.wait {
+        if self.lasting.wait {
             on_air = Some(announce(&peer)?);
             tokio::select! {
                 biased;
@@ -142,9 +132,9 @@ impl Options {
         let audiences = importing.outlet.all().map(|track| Audience::of(track, &importing.link)).collect();
         importing.outlet.finish();
         // Nobody comes late to what never was, and a failure is told at once.
-        let stay = if imported.is_ok() && on_air.is_some() { self.stay } else { Duration::ZERO };
+        let stay = if imported.is_ok() && on_air.is_some() { self.lasting.stay } else { Duration::ZERO };
         let end = importing.progress.meter.end();
-        importing.tell(end).await;
+        importing.events.tell(end).await;
 
         tokio::select! {
             biased;
@@ -152,9 +142,7 @@ impl Options {
             error = peer.over() => return Err(error),
             () = importing.served(audiences, stay, &signals) => {}
         }
-        if let Some(output) = importing.output.take() {
-            output.finish().await?;
-        }
+        importing.events.finish().await?;
         peer.farewell().await;
         imported
     }
@@ -174,8 +162,7 @@ struct Importing<'a> {
     /// When the tracks are told the time.
     ticks: Interval,
     progress: Progress,
-    /// Where events go.
-    output: Option<Output>,
+    events: Events,
     link: Link,
 }
 
@@ -192,7 +179,7 @@ impl Importing<'_> {
                 }
                 state = self.link.changed() => {
                     self.progress.link(&state);
-                    self.tell(Event::link(&state)).await;
+                    self.events.tell(Event::link(&state)).await;
                     continue;
                 }
                 () = tend(self.broadcast, &self.outlet, &mut self.ticks) => continue,
@@ -207,7 +194,7 @@ impl Importing<'_> {
                     }
                     self.progress.meter.groups += u64::from(has_begun_group);
                     if let Some((track, codec)) = track {
-                        self.tell(Event::Track { track: &track, codec: &codec }).await;
+                        self.events.tell(Event::Track { track: &track, codec: &codec }).await;
                         return Ok(Paused::Listed);
                     }
                 }
@@ -243,13 +230,6 @@ impl Importing<'_> {
                 () = &mut served => return,
                 () = tend(self.broadcast, &self.outlet, &mut self.ticks) => {}
             }
-        }
-    }
-
-    async fn tell(&self, event: Event<'_>) {
-        if let Some(output) = &self.output {
-            // Whoever read the events and has gone does not end the broadcast.
-            let _ = output.write(event.line()).await;
         }
     }
 }
