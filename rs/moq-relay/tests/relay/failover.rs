@@ -12,7 +12,7 @@ use std::{
 };
 
 use moq_lite::{
-    model::{demand, group, track},
+    model::{demand, group, route::Route, track},
     session::Session,
 };
 use moq_native::{Client, ClientConfig, tls::Trust};
@@ -35,6 +35,9 @@ const FRAME: Duration = Duration::from_millis(8);
 
 /// Frames of each group: a quarter of a second.
 const FRAMES: u64 = 32;
+
+/// How long groups are kept, and wanted.
+const KEPT: Duration = Duration::from_secs(30);
 
 /// What every publisher of the name says in this frame: up to 40 kB, so that many are cut in the middle.
 fn payload(group: u64, frame: u64) -> Vec<u8> {
@@ -82,7 +85,9 @@ fn publisher() {
         let connection = Client::new(config).unwrap().connect(&url.parse::<Url>().unwrap()).await.unwrap();
         let session = Session::connect(connection, &[version]).await.unwrap();
         let peer = Peer::run_as(session, HopId::try_from(0xfee1).unwrap());
-        let Published { video, .. } = &peer.publish("room");
+        // Two deaths in a row, each noticed after seconds, make no group too old.
+        let info = track::Info { max_age: KEPT, ..track::Info::default() };
+        let Published { video, .. } = &peer.publish_with("room", Route::local(), info);
         let speaking = say(video);
         // Announcements stay in order: once this one is heard, the other is.
         let _sign = peer.publish(&alive);
@@ -149,7 +154,7 @@ fn kill_in_turn(over: Over, kills: u64) {
             Peer::join(&relay, Over::WebSocket, Version::Lite04, "/").await,
         ];
         // What is said while a death is not noticed is wanted too.
-        let ask = demand::Ask { max_age: Some(Duration::from_secs(30)), ..demand::Ask::default() };
+        let ask = demand::Ask { max_age: Some(KEPT), ..demand::Ask::default() };
         let [first, second] = [viewers[0].watch_as("room", ask).await, viewers[1].watch_as("room", ask).await];
         let seen: [RefCell<BTreeSet<u64>>; 2] = Default::default();
         let newest = || seen.each_ref().map(|seen| seen.borrow().last().copied().unwrap_or_default());

@@ -25,6 +25,9 @@ use tokio::{
 
 use crate::process::{PATIENCE, Relay};
 
+/// Bytes of groups that a peer keeps at most, of one broadcast a quarter: half a minute of what the tests send fastest.
+const BUDGET: u64 = 512 << 20;
+
 /// How a client reaches the relay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Over {
@@ -127,7 +130,7 @@ impl Peer {
     /// The same under this name.
     pub(crate) fn run_as(session: Session<AnyConnection>, hop: HopId) -> Self {
         let (version, closer) = (session.version(), session.closer());
-        let (origin, budget) = (Origin::new(hop), Budget::new(64 << 20));
+        let (origin, budget) = (Origin::new(hop), Budget::new(BUDGET));
         let (horizon, root) = (Horizon::new(), Path::root());
         let roles = Roles {
             inbound: Some(origin.producer(root.clone(), vec![root.clone()], horizon.clone())),
@@ -146,8 +149,13 @@ impl Peer {
 
     /// The same for one that came by this route.
     pub(crate) fn publish_as(&self, path: &str, route: Route) -> Published {
+        self.publish_with(path, route, track::Info::default())
+    }
+
+    /// The same with a track like this.
+    pub(crate) fn publish_with(&self, path: &str, route: Route, info: track::Info) -> Published {
         let broadcast = broadcast::Producer::new(self.budget.account());
-        let video = broadcast.create_track("video", track::Info::default()).unwrap();
+        let video = broadcast.create_track("video", info).unwrap();
         let here = self.origin.producer(Path::root(), vec![Path::root()], Horizon::new());
         let publication = here.publish(&path.parse().unwrap(), route, broadcast.consume()).unwrap();
         Published { video, broadcast, _publication: publication }
