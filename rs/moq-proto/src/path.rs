@@ -1,7 +1,7 @@
 //! `Path`: a broadcast's name, or a part of one.
 //!
 //! Segments between slashes; compared byte by byte, matched segment by segment: `room` covers `room/alice`, not `roomy`.
-//! What comes percent-encoded, or from somebody who may try to escape a prefix, goes through [`canonical`](crate::canonical)
+//! What comes percent-encoded, or from somebody who may try to escape a prefix, goes through [`canonical`](mod@crate::canonical)
 //! first. Spec: moq-lite-06, "Path".
 
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};

@@ -215,7 +215,7 @@ impl Origin {
 
 impl Shared {
     /// Readers look at the same time: a newcomer's first look at all there is takes milliseconds. As with
-    /// [`Lock`](super::lock::Lock), a panic elsewhere breaks nothing, and no waker is woken and no broadcast cloned or dropped
+    /// [`Lock`], a panic elsewhere breaks nothing, and no waker is woken and no broadcast cloned or dropped
     /// meanwhile.
     fn read(&self) -> RwLockReadGuard<'_, Places> {
         self.places.read().unwrap_or_else(PoisonError::into_inner)

@@ -102,7 +102,7 @@ impl Consumer {
     ///
     /// # Errors
     /// With NOT_FOUND when it is not kept and the source cannot fetch, or does not have it; with the code the source refused
-    /// it with, or the track was aborted with; with NO_CAPACITY when [`FETCHES_MAX`] others are being fetched.
+    /// it with, or the track was aborted with; with NO_CAPACITY when `FETCHES_MAX` others are being fetched.
     ///
     /// # Cancel safety
     /// Dropping it withdraws the request, if nobody else waits for it and the source has not seen it.
