@@ -3,7 +3,7 @@
 //! So one impairment switched on or off leaves the draws of all others as they were.
 //! The mixing is that of SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", 2014).
 
-use crate::spelling::Share;
+use crate::profile::Share;
 
 /// What a draw decides.
 #[derive(Clone, Copy, Debug)]

@@ -20,7 +20,7 @@ mod spelling;
 pub use self::{
     judge::{Cause, Judge, Passage, Verdict},
     middlebox::{Middlebox, Settings},
-    profile::{Burst, Profile, Reorder, Window},
+    profile::{Burst, Profile, Rate, Reorder, Share, Window},
     report::{Action, Counts, Idle, Report},
-    spelling::{Rate, Share, SpellingError},
+    spelling::SpellingError,
 };

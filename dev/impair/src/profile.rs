@@ -2,10 +2,39 @@
 
 use std::time::Duration;
 
-use crate::spelling::{Rate, Share};
-
 /// How long a packet may wait for a line with a rate, unless it is said.
 const QUEUE: Duration = Duration::from_millis(100);
+
+/// A part of all packets, from 0 to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+pub struct Share(f64);
+
+/// Bits per second, at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rate(u64);
+
+impl Share {
+    /// `None`: not from 0 to 1.
+    pub fn new(share: f64) -> Option<Self> {
+        (0.0..=1.0).contains(&share).then_some(Self(share))
+    }
+
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl Rate {
+    /// `None`: nothing would pass.
+    pub fn new(bits_per_second: u64) -> Option<Self> {
+        (bits_per_second > 0).then_some(Self(bits_per_second))
+    }
+
+    /// How long so many bytes take.
+    pub(crate) fn time(self, bytes: usize) -> Duration {
+        Duration::from_secs_f64(bytes as f64 * 8.0 / self.0 as f64)
+    }
+}
 
 /// What one direction of the network does to packets. The default passes all of them on at once.
 #[derive(Clone, Debug, PartialEq)]

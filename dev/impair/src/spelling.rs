@@ -2,21 +2,13 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use crate::profile::{Burst, Profile, Reorder, Window};
+use crate::profile::{Burst, Profile, Rate, Reorder, Share, Window};
 
 /// Packets that a burst swallows on average, unless it is said.
 const BURST_LENGTH: f64 = 8.0;
 
 /// How long a packet that is overtaken waits, unless it is said.
 const HELD_BACK: Duration = Duration::from_millis(10);
-
-/// A part of all packets, from 0 to 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
-pub struct Share(f64);
-
-/// Bits per second, at least 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rate(u64);
 
 /// Why a text means nothing here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,24 +31,6 @@ pub enum SpellingError {
 /// What [`Profile`] knows.
 const KEYS: &str = "loss, burst, delay, jitter, reorder, duplicate, corrupt, rate, queue or blackhole";
 
-impl Share {
-    /// `None`: not from 0 to 1.
-    pub fn new(share: f64) -> Option<Self> {
-        (0.0..=1.0).contains(&share).then_some(Self(share))
-    }
-
-    pub fn get(self) -> f64 {
-        self.0
-    }
-}
-
-impl Rate {
-    /// How long so many bytes take.
-    pub(crate) fn time(self, bytes: usize) -> Duration {
-        Duration::from_secs_f64(bytes as f64 * 8.0 / self.0 as f64)
-    }
-}
-
 impl FromStr for Share {
     type Err = SpellingError;
 
@@ -68,7 +42,7 @@ impl FromStr for Share {
 
 impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}%", self.0 * 100.0)
+        write!(f, "{}%", self.get() * 100.0)
     }
 }
 
@@ -83,7 +57,7 @@ impl FromStr for Rate {
             _ => (text, 1),
         };
         let rate = digits.parse::<u64>().ok().and_then(|rate| rate.checked_mul(unit));
-        rate.filter(|rate| *rate > 0).map(Self).ok_or_else(|| SpellingError::Rate(text.to_owned()))
+        rate.and_then(Self::new).ok_or_else(|| SpellingError::Rate(text.to_owned()))
     }
 }
 
@@ -196,7 +170,7 @@ mod tests {
                 reorder: Some(Reorder { share: share(0.01), by: Duration::from_millis(30) }),
                 duplicate: share(0.005),
                 corrupt: share(0.01),
-                rate: Some(Rate(2_000_000)),
+                rate: Rate::new(2_000_000),
                 queue: Duration::from_millis(50),
                 blackholes: vec![
                     Window { from: 10 * SECOND, length: 2 * SECOND, every: Some(30 * SECOND) },

@@ -1,19 +1,24 @@
-//! A JSON Web Key as it stands in a file, and the one way from it to a key.
+//! A JSON Web Key as it stands in a file, in either spelling, and the one way from it to a key.
 //!
 //! Members that are not known are passed over. Spec: RFC 7517, section 4; RFC 7518, section 6.
 
+use base64::Engine;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
+use zeroize::Zeroizing;
 
 use crate::{
     Algorithm, Key, KeyError,
     algorithm::Family,
-    base64url::Bytes,
-    json::Object,
+    base64url::{self, Bytes},
+    json::{self, Object},
     key::Operations,
     material::{Curve, Material, RsaPrivate, RsaPublic},
     scope,
     secret::Secret,
 };
+
+/// Longest key file, in bytes. An RSA key of 8192 bits has 7 KiB.
+pub const KEY_BYTES_MAX: usize = 64 * 1024;
 
 /// What stands in `key_ops` for signing and for verifying.
 const SIGN: &str = "sign";
@@ -57,6 +62,32 @@ pub(crate) struct Jwk {
     oth: Option<IgnoredAny>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<Object<scope::Json>>,
+}
+
+impl Key {
+    /// Reads a key file in either spelling: JSON, or JSON wrapped whole in base64url. Space around it is passed over.
+    ///
+    /// # Errors
+    /// What is too long, no key, a weak or an impossible one, or a key for something else.
+    pub fn from_text(text: &str) -> Result<Self, KeyError> {
+        let size = text.len();
+        if size > KEY_BYTES_MAX {
+            return Err(KeyError::TooLarge { size, max: KEY_BYTES_MAX });
+        }
+        let json = unwrap(text)?;
+        json::read::<Jwk>(&json).map_err(|error| KeyError::Json(error.to_string()))?.try_into()
+    }
+
+    /// The key file as JSON, with the private part if there is one.
+    pub fn to_json(&self) -> Zeroizing<String> {
+        // Every member is text, or a list or an object of text; those can always be written.
+        Zeroizing::new(serde_json::to_string(&Jwk::from(self)).unwrap_or_default())
+    }
+
+    /// The key file as base64url, which the tools of every age read; with the private part if there is one.
+    pub fn to_base64url(&self) -> Zeroizing<String> {
+        Zeroizing::new(base64url::ENGINE.encode(self.to_json().as_bytes()))
+    }
 }
 
 impl TryFrom<Jwk> for Key {
@@ -204,4 +235,18 @@ impl From<&Key> for Jwk {
 /// Some writers put a zero in front of a number that would look negative elsewhere.
 fn without_zeros(Bytes(number): Bytes) -> Vec<u8> {
     number.into_iter().skip_while(|byte| *byte == 0).collect()
+}
+
+/// The JSON of a key file in either spelling.
+pub(crate) fn unwrap(text: &str) -> Result<Zeroizing<String>, KeyError> {
+    let text = text.trim();
+    if text.starts_with('{') {
+        return Ok(Zeroizing::new(text.to_owned()));
+    }
+    if text.starts_with("-----BEGIN") {
+        return Err(KeyError::Pem);
+    }
+    let bytes = base64url::ENGINE.decode(text).map(Zeroizing::new).map_err(|_| KeyError::NotBase64)?;
+    let json = std::str::from_utf8(&bytes).map_err(|_| KeyError::NotBase64)?;
+    Ok(Zeroizing::new(json.to_owned()))
 }

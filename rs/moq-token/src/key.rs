@@ -1,23 +1,17 @@
 //! `Key`: what signs and verifies tokens.
 //!
-//! Read from either spelling of a key file, checked before it is one, printed without what is secret. Which keys are trusted
-//! together is `set`'s, what makes a token good is `verifier`'s. Spec: RFC 7517.
+//! Checked before it is one, printed without what is secret. How it stands in a file is `jwk`'s, which keys are trusted together
+//! `set`'s, what makes a token good `verifier`'s.
 
 use std::fmt;
 
-use base64::Engine;
 use jsonwebtoken::{DecodingKey, crypto};
-use zeroize::Zeroizing;
 
 use crate::{
-    Algorithm, Claims, KeyError, KeyId, Scope, SignError, base64url, json,
-    jwk::Jwk,
+    Algorithm, Claims, KeyError, KeyId, Scope, SignError,
     material::Material,
     token::{self, Header},
 };
-
-/// Longest key file, in bytes. An RSA key of 8192 bits has 7 KiB.
-pub const KEY_BYTES_MAX: usize = 64 * 1024;
 
 /// A key, private, public or a shared secret.
 #[derive(Clone)]
@@ -58,30 +52,6 @@ impl Key {
     pub fn generate(algorithm: Algorithm, id: Option<KeyId>, scope: Option<Scope>) -> Result<Self, KeyError> {
         let operations = Operations { sign: true, verify: true };
         Self::new(algorithm, Material::generate(algorithm)?, id, operations, scope)
-    }
-
-    /// Reads a key file in either spelling: JSON, or JSON wrapped whole in base64url. Space around it is passed over.
-    ///
-    /// # Errors
-    /// What is too long, no key, a weak or an impossible one, or a key for something else.
-    pub fn from_text(text: &str) -> Result<Self, KeyError> {
-        let size = text.len();
-        if size > KEY_BYTES_MAX {
-            return Err(KeyError::TooLarge { size, max: KEY_BYTES_MAX });
-        }
-        let json = unwrap(text)?;
-        json::read::<Jwk>(&json).map_err(|error| KeyError::Json(error.to_string()))?.try_into()
-    }
-
-    /// The key file as JSON, with the private part if there is one.
-    pub fn to_json(&self) -> Zeroizing<String> {
-        // Every member is text, or a list or an object of text; those can always be written.
-        Zeroizing::new(serde_json::to_string(&Jwk::from(self)).unwrap_or_default())
-    }
-
-    /// The key file as base64url, which the tools of every age read; with the private part if there is one.
-    pub fn to_base64url(&self) -> Zeroizing<String> {
-        Zeroizing::new(base64url::ENGINE.encode(self.to_json().as_bytes()))
     }
 
     /// The part that may be shown to everybody, and only verifies. `None`: a shared secret has none.
@@ -185,20 +155,6 @@ impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key").field("algorithm", &self.algorithm).field("id", &self.id).finish_non_exhaustive()
     }
-}
-
-/// The JSON of a key file in either spelling.
-pub(crate) fn unwrap(text: &str) -> Result<Zeroizing<String>, KeyError> {
-    let text = text.trim();
-    if text.starts_with('{') {
-        return Ok(Zeroizing::new(text.to_owned()));
-    }
-    if text.starts_with("-----BEGIN") {
-        return Err(KeyError::Pem);
-    }
-    let bytes = base64url::ENGINE.decode(text).map(Zeroizing::new).map_err(|_| KeyError::NotBase64)?;
-    let json = std::str::from_utf8(&bytes).map_err(|_| KeyError::NotBase64)?;
-    Ok(Zeroizing::new(json.to_owned()))
 }
 
 #[cfg(test)]

@@ -10,8 +10,7 @@ use zeroize::Zeroizing;
 use crate::{
     Header, Key, KeyError, KeyId, Refused, SetError,
     json::{self, Object},
-    jwk::Jwk,
-    key,
+    jwk::{self, Jwk},
 };
 
 /// Most keys in a set. A rotation has two, a large issuer ten.
@@ -44,7 +43,7 @@ impl KeySet {
             return Err(SetError::TooLarge { size, max: SET_BYTES_MAX });
         }
         let alone = |error| SetError::Key { index: 0, error };
-        let json = key::unwrap(text).map_err(alone)?;
+        let json = jwk::unwrap(text).map_err(alone)?;
         if !is_set(&json)? {
             return Self::try_from_iter([Key::from_text(&json).map_err(alone)?]);
         }

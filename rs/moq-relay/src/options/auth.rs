@@ -3,13 +3,12 @@
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
-use moq_proto::{Path, PathError, canonical};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{mtls::Mappings, value};
+use super::{mtls::Mappings, prefix::Prefix, value};
 use crate::{address::Network, secret::Secret};
 
 /// `[auth]` as the operator wrote it.
@@ -287,31 +286,6 @@ impl FromStr for Lifetime {
         }
         let lifetime = humantime::parse_duration(text);
         lifetime.map(|lifetime| Self(Some(lifetime))).map_err(|error| format!("{error}; \"24h\", or \"none\" for any"))
-    }
-}
-
-/// A path that stands for itself and all below it; `demo/**` says the same as `demo`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Prefix(pub Path);
-
-/// Why a text is no prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PrefixError {
-    #[error(transparent)]
-    Path(#[from] PathError),
-    #[error("a path covers what lies below it; of wildcards only a `**` at its end is known")]
-    Wildcard,
-}
-
-impl FromStr for Prefix {
-    type Err = PrefixError;
-
-    fn from_str(text: &str) -> Result<Self, PrefixError> {
-        let prefix = match text.strip_suffix("**") {
-            Some(prefix) if prefix.is_empty() || prefix.ends_with('/') => prefix,
-            _ => text,
-        };
-        if prefix.contains('*') { Err(PrefixError::Wildcard) } else { Ok(Self(canonical(prefix)?)) }
     }
 }
 

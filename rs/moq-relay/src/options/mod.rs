@@ -10,6 +10,7 @@ mod file;
 pub(crate) mod keys;
 mod log;
 mod mtls;
+mod prefix;
 mod publish;
 mod quic;
 mod server;
@@ -22,11 +23,12 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 pub(crate) use self::{
-    auth::{AuthOptions, Contract, Lifetime, Prefix, PublicOptions, Rate},
+    auth::{AuthOptions, Contract, Lifetime, PublicOptions, Rate},
     cache::{CacheOptions, Capacity},
     file::FileError,
     log::{Format, Level, LogOptions},
     mtls::{Mappings, MtlsOptions, Whom},
+    prefix::Prefix,
     publish::{Conflict, PublishOptions},
     quic::QuicOptions,
     server::{Address, ServerOptions},

@@ -8,7 +8,7 @@ use serde::{
     de::{MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use super::{auth::Prefix, value};
+use super::{prefix::Prefix, value};
 
 /// What stands before a fingerprint, and before no name.
 const FINGERPRINT: &str = "sha256:";

@@ -1,4 +1,7 @@
+use base64::Engine;
+
 use super::*;
+use crate::{KEY_BYTES_MAX, base64url};
 
 const SECRET: &str = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
 

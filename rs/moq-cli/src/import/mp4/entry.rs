@@ -13,10 +13,15 @@ use super::{
         media::{Audio, Config, OTHER_AUDIO, OTHER_VIDEO, Video},
         source::{Fault, InputError, Slice},
     },
-    Kind, next_inside,
-    tracks::Described,
-    version,
+    Kind, next_inside, version,
 };
+
+/// Where the codec and what its decoder is to know are said.
+#[derive(Debug)]
+pub(super) enum Described {
+    Here(Config),
+    InBand(KeyReader),
+}
 
 /// Reads the first entry, which holds until another description comes.
 pub(super) fn read(mut stsd: Slice, is_video: bool) -> Result<Described, InputError> {

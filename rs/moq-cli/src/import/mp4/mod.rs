@@ -13,10 +13,7 @@ mod tracks;
 
 use std::{collections::VecDeque, io::Read};
 
-use self::{
-    fragment::Sample,
-    tracks::{Described, Track},
-};
+use self::{entry::Described, fragment::Sample, tracks::Track};
 use super::{
     codec::key::Says,
     media::{Config, FRAME_BYTES_MAX, Frame, Item, micros},

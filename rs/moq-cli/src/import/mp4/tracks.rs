@@ -2,11 +2,12 @@
 
 use super::{
     super::{
-        codec::key::KeyReader,
-        media::{Config, TRACKS_MAX},
+        media::TRACKS_MAX,
         source::{Fault, InputError, Slice},
     },
-    PLAIN, entry, next_inside, version,
+    PLAIN,
+    entry::{self, Described},
+    next_inside, version,
 };
 
 /// What fragments refer to.
@@ -21,12 +22,6 @@ pub(super) struct Track {
     pub(super) defaults: Defaults,
     /// Where its next fragment begins that does not say so, in ticks.
     pub(super) next: u64,
-}
-
-#[derive(Debug)]
-pub(super) enum Described {
-    Here(Config),
-    InBand(KeyReader),
 }
 
 /// What a frame is unless something else is said.

@@ -20,8 +20,9 @@ use super::{
     Horizon, Shared,
     changes::{Entry, Reader},
     holder::{Climb, holder, seen},
-    places::{Place, Places, Told},
+    places::{Place, Places},
     scope::{Reserved, Window},
+    told::Told,
 };
 use crate::model::route::Route;
 

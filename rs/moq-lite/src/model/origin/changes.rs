@@ -12,7 +12,7 @@ use std::{
 
 use moq_proto::Path;
 
-use super::places::Told;
+use super::told::Told;
 use crate::model::lock::Lock;
 
 /// What a reader has in the log: its mail. Changed under the lock of the origin.

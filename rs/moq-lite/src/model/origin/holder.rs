@@ -10,28 +10,9 @@
 //! stand in for it: while its holder is there, only the same principal and trusted routes are heard from above, even by those
 //! who may not be served by the holder. What is held there is nobody else's to serve.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
-use super::{Horizon, places::Told};
-
-/// On whose behalf a peer publishes: two sessions with the same are the same publisher, come back or connected twice.
-///
-/// What it is made of is up to whoever admits peers. It is never printed, since it may be a name or stem from a secret.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Principal(Arc<[u8]>);
-
-impl Principal {
-    /// The principal that these bytes stand for. Different kinds of principals have to differ in them.
-    pub fn new(identity: &[u8]) -> Self {
-        Self(identity.into())
-    }
-}
-
-impl fmt::Debug for Principal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Principal").finish_non_exhaustive()
-    }
-}
+use super::{Horizon, principal::Principal, told::Told};
 
 /// Who holds a path at which `told` are announced: the principal that has been there longest.
 pub(super) fn holder<'a>(told: impl Iterator<Item = &'a Arc<Told>>) -> Option<&'a Principal> {

@@ -9,7 +9,9 @@ mod changes;
 mod failover;
 mod holder;
 mod places;
+mod principal;
 mod scope;
+mod told;
 mod tree;
 
 use std::{
@@ -25,7 +27,7 @@ use moq_proto::{HopId, Path, VarInt};
 pub use self::{
     announced::{Announced, Change},
     failover::ORPHANS_MAX,
-    holder::Principal,
+    principal::Principal,
 };
 use self::{
     announced::{Ear, View},
