@@ -405,3 +405,17 @@ async fn refusals_carry_the_codes_of_one_table_and_a_publishers_own_code_goes_th
     })
     .await;
 }
+
+/// `@kixelated/moq` 0.9.4 writes this, and has no other way in, whatever the transport.
+#[tokio::test(start_paused = true)]
+async fn a_legacy_setup_with_parameters_of_an_older_draft_is_answered() {
+    story(async {
+        let mut bare = Bare::serve(pair::options(Version::Lite01), Version::ALL, Roles::new(hop(7)));
+        let mut setup = b"\x20\x00\x22\x02\xc0\0\0\0\xff\x0d\xad\x01\xc0\0\0\0\xff\0\0\x0e".to_vec();
+        setup.extend(b"\x02\x02\x01\x3f\x05\x0bmoq-lite-js");
+        let (_send, mut recv) = bare.open_bi(&setup).await;
+        let answer = soon("the answer", read(&mut recv, 12)).await.unwrap();
+        assert_eq!(answer[..], *b"\x21\x00\x09\xc0\0\0\0\xff\x0d\xad\x01\0");
+    })
+    .await;
+}

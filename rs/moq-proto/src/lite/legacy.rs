@@ -1,7 +1,8 @@
 //! The SETUP exchange that settles moq-lite-01 or 02, on the client's first bidirectional stream.
 //!
 //! `type (i), length (16), body`. Parameters are moq-transport's; only a path means something here, from clients whose
-//! transport has no URL. Spec: moq-lite-02, "SETUP"; moq-transport-14, "CLIENT_SETUP and SERVER_SETUP".
+//! transport has no URL. Spec: moq-lite-02, "SETUP"; moq-transport-14, "CLIENT_SETUP and SERVER_SETUP"; for clients that write
+//! parameters in the older way, moq-transport-10, "Parameters".
 
 use bytes::Bytes;
 
@@ -46,12 +47,14 @@ impl ClientSetup {
     }
 
     /// Reads the body: what stands after type and length.
+    ///
+    /// Parameters that make no sense as moq-transport-14 writes them may be written in the older way: `@kixelated/moq` 0.9 takes
+    /// the message from the one draft and its parameters from the other.
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(body);
         let count = reader.count("versions", VERSIONS_MAX)?;
         let versions = (0..count).map(|_| reader.varint()).collect::<Result<_, _>>()?;
-        let path = path(&mut reader)?;
-        reader.finish()?;
+        let path = path(reader.clone(), EvenKeys::Plain).or_else(|error| path(reader, EvenKeys::Sized).map_err(|_| error))?;
         Ok(Self { versions, path })
     }
 }
@@ -74,8 +77,7 @@ impl ServerSetup {
     pub fn decode(body: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(body);
         let version = reader.varint()?;
-        path(&mut reader)?;
-        reader.finish()?;
+        path(reader, EvenKeys::Plain)?;
         Ok(Self { version })
     }
 }
@@ -87,12 +89,21 @@ fn wire(kind: VarInt, body: &[u8]) -> Bytes {
     wire.into_bytes()
 }
 
-/// Reads all parameters and keeps the path.
-fn path(reader: &mut Reader<'_>) -> Result<Option<String>, DecodeError> {
+/// What follows a parameter's key when that is even. An odd one is followed by a length and so many bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EvenKeys {
+    /// A number, since moq-transport-11.
+    Plain,
+    /// A length and so many bytes, as for odd ones: until moq-transport-10.
+    Sized,
+}
+
+/// Reads all parameters, after which nothing may follow, and keeps the path.
+fn path(mut reader: Reader<'_>, even: EvenKeys) -> Result<Option<String>, DecodeError> {
     let mut path = None;
     for _ in 0..reader.count("parameters", PARAMETERS_MAX)? {
         let key = reader.varint()?;
-        if key.get() % 2 == 0 {
+        if key.get() % 2 == 0 && even == EvenKeys::Plain {
             reader.varint()?;
             continue;
         }
@@ -109,6 +120,7 @@ fn path(reader: &mut Reader<'_>) -> Result<Option<String>, DecodeError> {
             return Err(DecodeError::Repeated { what: "parameter", id: key.get() });
         }
     }
+    reader.finish()?;
     Ok(path)
 }
 

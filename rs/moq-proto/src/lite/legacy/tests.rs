@@ -38,6 +38,24 @@ fn unknown_parameters_are_ignored_and_the_path_is_kept() {
 }
 
 #[test]
+fn parameters_may_be_written_in_the_older_way() {
+    let mut writer = Writer::new();
+    writer.length(0).length(3);
+    writer.varint(KEY_EVEN).sized(&[63]);
+    writer.varint(PATH).string("/room");
+    writer.varint(VarInt::from_u32(5)).string("moq-lite-js");
+    let read = ClientSetup::decode(&writer.into_bytes());
+    assert_eq!(read, Ok(ClientSetup { versions: Vec::new(), path: Some("/room".into()) }));
+}
+
+#[test]
+fn what_makes_no_sense_in_either_way_is_refused_for_what_it_is_in_the_newer() {
+    let mut writer = Writer::new();
+    writer.length(0).length(1).varint(KEY_EVEN).varint(VarInt::from_u32(9)).bytes(&[1, 2]);
+    assert_eq!(ClientSetup::decode(&writer.into_bytes()), Err(DecodeError::Leftover { count: 2 }));
+}
+
+#[test]
 fn garbage_is_refused() {
     let mut twice = Writer::new();
     twice.length(0).length(2).varint(PATH).string("a").varint(PATH).string("b");
