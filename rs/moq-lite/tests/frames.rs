@@ -116,6 +116,33 @@ async fn a_part_of_a_group_comes_as_it_is_written_and_ends_with_its_last_frame()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_group_under_way_goes_on_when_its_last_frame_moves_away_and_is_not_cut_when_it_moves_near() {
+    story(async {
+        let server = Server::new();
+        let video = server.track("video");
+        let mut open = begin(&video, 0, 1);
+        let until = |last| bounds((0, 0), Some((0, Some(last))));
+        let (mut viewer, (mut send, _recv)) = subscribe(&server, until(1)).await;
+        let (_, mut stream) = viewer.see_stream().await;
+        viewer.update(&mut send, until(0)).await;
+        settle().await;
+        viewer.update(&mut send, until(2)).await;
+        settle().await;
+        write_frame(&mut open, 1);
+        let second = viewer.frames(&mut stream).await;
+        assert_eq!((&second.frames[0].1[..], second.end), ("frame 1", End::Open));
+        viewer.update(&mut send, bounds((0, 0), None)).await;
+        settle().await;
+        (2..4).for_each(|number| write_frame(&mut open, number));
+        let rest = viewer.frames(&mut stream).await;
+        assert_eq!((rest.frames.len(), rest.end), (2, End::Open));
+        open.finish();
+        assert_eq!(viewer.frames(&mut stream).await.end, End::Finished);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_group_without_the_frames_that_are_asked_for_is_left_out() {
     story(async {
         let server = Server::new();

@@ -4,7 +4,7 @@
 
 mod bare;
 
-use bare::{Server, at, drain, everything, hop, path, publish, read, reset, settle, soon, younger_than};
+use bare::{SOON, Server, at, drain, everything, hop, path, publish, read, reset, settle, soon, younger_than};
 use bytes::BytesMut;
 use moq_lite::{
     model::{broadcast, cache::Budget, origin::Horizon, route::Route, track},
@@ -107,6 +107,34 @@ async fn groups_above_the_end_come_once_the_end_is_raised() {
 
             viewer.update(&mut send, end(3)).await;
             assert_eq!(viewer.groups().await, [2, 3], "{version}");
+        })
+        .await;
+    }
+}
+
+/// An end is where delivery pauses; the track goes on behind it.
+#[tokio::test(start_paused = true)]
+async fn a_track_that_is_over_ends_only_for_those_who_held_nothing_of_it_back() {
+    for version in BOUNDED {
+        story(async move {
+            let server = Server::new();
+            let video = server.track("video");
+            (0..5).for_each(|n| publish(&video, n));
+            video.finish(None);
+            let mut viewer = server.join(version).await;
+            let until = |end| SubscribeOptions {
+                group_start: Some(VarInt::ZERO),
+                group_end: Some(VarInt::from_u32(end)),
+                ..everything()
+            };
+            let (mut send, mut recv) = viewer.subscribe(0, "video", until(2)).await;
+            assert_eq!(viewer.groups().await, [0, 1, 2], "{version}");
+            let ended = tokio::time::timeout(SOON, drain(&mut recv)).await;
+            assert!(ended.is_err(), "{version}: {ended:?}");
+
+            viewer.update(&mut send, until(4)).await;
+            assert_eq!(viewer.groups().await, [3, 4], "{version}");
+            assert_eq!(soon("the end", drain(&mut recv)).await, Ok(()), "{version}");
         })
         .await;
     }

@@ -149,6 +149,18 @@ async fn an_undecodable_setup_ends_the_session() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_setup_that_stays_away_in_the_middle_is_waited_for_in_vain() {
+    for version in [Version::Lite05, Version::Lite06] {
+        story(async move {
+            let mut bare = speaking(version);
+            let _setup = bare.open_uni(&[1, 4, 1]).await;
+            assert_eq!(bare.closed().await.0, 0x11, "{version}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn announcements_that_cannot_be_followed_end_the_session() {
     // What the session's own announce stream hears.
     let cases: &[(Version, &[u8])] = &[

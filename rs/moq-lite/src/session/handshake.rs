@@ -43,9 +43,10 @@ fn by_token<C: Connection>(connection: &C, versions: &[Version]) -> Result<Optio
 }
 
 /// A stream that fails this early takes the session with it.
-fn early(failure: Failure) -> Error {
+pub(super) fn early(failure: Failure) -> Error {
     match failure {
         Failure::Stream(crate::transport::StreamError::Connection(error)) => error.into(),
+        Failure::Timeout => Error::Timeout("SETUP"),
         other => Error::Violation(format!("SETUP: {other}")),
     }
 }

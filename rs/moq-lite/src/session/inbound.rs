@@ -184,18 +184,20 @@ struct Arrival {
     open: watch::Receiver<()>,
 }
 
-/// Finds the group that a stream brings, or makes it. `None`: unsubscribed meanwhile, never asked for, or here already.
+/// Finds the group that a stream brings, or makes it. `None`: unsubscribed meanwhile, never asked for, or here already, as is
+/// a part of a group.
 fn arrival<C: Connection>(shared: &Shared<C>, header: &GroupHeader) -> Option<Arrival> {
     let feeds = shared.subscriptions.feeds.borrow();
     let feed = feeds.get(&header.subscribe.get())?;
     let sequence = header.sequence.get();
-    if !feed.bounds.admits(sequence) {
+    // Groups are asked for from their first frame on; what lacks it would keep the whole one out.
+    if header.frame_start != VarInt::ZERO || !feed.bounds.admits(sequence) {
         return None;
     }
     if feed.bounds.is_end(sequence) {
         feed.track.announce_end(sequence.saturating_add(1));
     }
-    let info = subgroup::Info { id: 0, framing: shared.dialect.framing, first_object: header.frame_start.get() };
+    let info = subgroup::Info::whole(shared.dialect.framing);
     let (subgroup, repeat) = match feed.track.take_up(sequence, &info) {
         Some(subgroup) => {
             let repeat = subgroup.repeat();

@@ -120,6 +120,13 @@ impl<S: SendStream> Sending<S> {
         }
     }
 
+    /// Lets the group go on to a later last frame than it was opened with, or to its end. An earlier one comes too late.
+    pub(super) fn extend(&mut self, last: Option<u64>) {
+        if last.is_none_or(|last| self.last.is_some_and(|before| last > before)) {
+            self.last = last;
+        }
+    }
+
     pub(super) fn set_priority(&mut self, priority: u8) {
         self.stream.set_rank(self.tick.rank(priority));
     }

@@ -94,6 +94,11 @@ impl Selection {
         self.waiting.is_empty()
     }
 
+    /// Whether there is a group above the last one wanted, which another wish may want.
+    pub(super) fn is_capped(&self) -> bool {
+        self.wish.end.is_some_and(|end| self.track.latest_sequence() > Some(end))
+    }
+
     /// Whether something waits and no stream was to be had.
     pub(super) fn is_starved(&self) -> bool {
         self.starved && !self.waiting.is_empty()

@@ -23,6 +23,7 @@ use super::{
     clock::now,
     error::Failure,
     fanout::{self, Fanout},
+    handshake,
     inbound::{self, Subscriptions},
     leaving::Told,
     lite as conversation,
@@ -277,8 +278,7 @@ impl<C: Connection> Shared<C> {
         }
         match &self.dialect.setup {
             Some(layout) if kind == lite::stream::SETUP => {
-                let setup = in_time(receiver.first(layout)).await;
-                self.heard_setup(setup.map_err(|failure| Error::Violation(format!("SETUP: {failure}")))?)
+                self.heard_setup(in_time(receiver.first(layout)).await.map_err(handshake::early)?)
             }
             _ => self.refuse_uni(receiver, Failure::UnknownStream(kind.get())),
         }

@@ -111,6 +111,7 @@ impl<C: Connection> Viewer<C> {
         self.selection.rewish(wish);
         for opened in &mut self.delivery.open {
             opened.sending.set_priority(wish.priority);
+            opened.sending.extend(wish.frames(opened.group.sequence()).1);
         }
         for sent in &mut self.delivery.unacked {
             sent.stream.set_rank(sent.tick.rank(wish.priority));
@@ -239,7 +240,8 @@ impl<C: Connection> Viewer<C> {
         }
         let (end, over) = match ending {
             track::End::Announced(end) => (end, false),
-            track::End::Finished(end) => (end, idle),
+            // Groups above a cap wait for it to be raised.
+            track::End::Finished(end) => (end, idle && !self.selection.is_capped()),
             // The groups that were cut off are gone from here; those that are whole are the viewer's, however its track ended.
             track::End::Aborted(code) if idle => return self.fail(Outcome::Failed(code)),
             track::End::Aborted(_) => return,

@@ -243,7 +243,9 @@ async fn listen<C: Connection>(shared: Rc<Shared<C>>, prefix: Path) -> Result<()
         Ok(()) => debug!("the peer announces no more here"),
         Err(Failure::Fatal(error)) => return Err(error),
         // Whoever cannot follow the announcements would route by a wrong map.
-        Err(Failure::Decode(error)) => return Err(Error::Violation(format!("announcement: {error}"))),
+        Err(failure @ (Failure::Decode(_) | Failure::MessageTooLarge { .. } | Failure::Truncated)) => {
+            return Err(Error::Violation(format!("announcement: {failure}")));
+        }
         Err(failure) if is_gone(&failure) => {}
         Err(failure) => debug!(%failure, "announcements ended"),
     }

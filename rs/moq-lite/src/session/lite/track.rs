@@ -58,9 +58,10 @@ pub(in super::super) async fn answer<C: Connection>(
     };
     let request = in_time(receiver.first(request)).await?;
     let track = tokio::select! {
-        track = resolve(shared, &request.broadcast, &request.track) => track?,
+        biased;
         // An end before the answer withdraws the request.
         ended = receiver.end() => return ended.and(Err(Failure::Ended(close::stream::CANCELLED))),
+        track = resolve(shared, &request.broadcast, &request.track) => track?,
     };
     let info = track.info();
     let message = TrackInfo {
