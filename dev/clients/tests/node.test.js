@@ -49,6 +49,10 @@ for (const from of ["net", "lite"]) {
       const coming = await get(`data?group=${nextGroup + 1}&wait=10s`);
       assert.equal(coming.status, 200);
       assert.ok(coming.length > 0);
+      // The package leaves a request open until it has the group.
+      const asked = Date.now();
+      assert.equal((await get(`data?group=${nextGroup + 100000}`)).status, 404);
+      assert.ok(Date.now() - asked < 4000, `${Date.now() - asked} ms`);
       // The code of its refusal is 0, whatever it refuses.
       assert.equal((await get("other")).status, 404);
     } finally {

@@ -142,7 +142,13 @@ impl Shared {
     fn create(&self, sequence: Option<u64>, datagram: bool) -> Result<Arc<Group>, TrackError> {
         let mut groups = self.groups.lock();
         let sequence = sequence.unwrap_or(groups.next_sequence());
-        groups.check(sequence)?;
+        groups.hear();
+        if let Err(error) = groups.check(sequence) {
+            drop(groups);
+            // Where the source is, is news as well.
+            self.feed.tower.ring();
+            return Err(error);
+        }
         let group = Group::new(sequence, groups.arrived() + 1, self.feed.clone(), &self.account);
         if datagram {
             group.note_datagram();

@@ -7,7 +7,11 @@
 mod query;
 mod refusal;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::{Future, pending},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Extension,
@@ -16,7 +20,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Uri, header},
     response::{IntoResponse, Response},
 };
-use futures::{TryFutureExt as _, stream};
+use futures::stream;
 use moq_lite::model::{
     demand::{Ask, Start},
     group,
@@ -24,7 +28,7 @@ use moq_lite::model::{
     track::{self, Subscription},
 };
 use moq_proto::Path;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::debug;
 
 pub(crate) use self::refusal::Tally;
@@ -37,6 +41,13 @@ use crate::{auth::Lease, doors};
 
 /// How long the publisher may take to answer, whatever `wait` says: what it takes to ask over a few slow links.
 const ANSWER_TIME: Duration = Duration::from_secs(5);
+
+/// How long a publisher is given to say that it lacks a group, before what it sends live is looked at: most answer at once,
+/// while shipped browsers keep the request until the group comes.
+const PROMPT_TIME: Duration = Duration::from_millis(250);
+
+/// How long a publisher is given to come with its newest group, where an older one is kept that somebody has watched before.
+const NEWS_TIME: Duration = Duration::from_secs(1);
 
 /// First and longest time after which a publisher is asked again for a track that it has refused: nothing tells that it has
 /// made it since.
@@ -132,13 +143,32 @@ async fn wait_for(consumer: &origin::Consumer, track: &str, wanted: Wanted, pati
 async fn find(consumer: &origin::Consumer, track: &str, wanted: Wanted, patience: Instant) -> Result<Found, Refusal> {
     let track = consumer.track(&Path::root(), track).await.map_err(|error| Refusal::from_code(error.code))?;
     let Wanted::Group(sequence) = wanted else { return latest(track).await };
-    let fetch = || track.fetch_with_priority(sequence, PRIORITY).map_err(|error| Refusal::from_code(error.code));
-    match fetch().await {
+    match numbered(&track, sequence).await {
         Err(Refusal::NotFound) if Instant::now() < patience => {
             let asked = timeout_at(patience, reaches(&track, sequence)).await.map_err(|_| Refusal::NotFound)?;
-            Ok(Found { group: fetch().await?, _asked: Some(asked) })
+            Ok(Found { group: numbered(&track, sequence).await?, _asked: Some(asked) })
         }
         fetched => Ok(Found { group: fetched?, _asked: None }),
+    }
+}
+
+/// The group with this number: what is kept, or what the publisher has of it. One that it has not come to is not found; where
+/// nobody watches, so that nobody knows how far it has come, it is asked, and watched if it does not say.
+async fn numbered(track: &track::Consumer, sequence: u64) -> Result<group::Consumer, Refusal> {
+    if track.present_sequence().is_some_and(|present| sequence > present) {
+        return Err(Refusal::NotFound);
+    }
+    let passed_by = async {
+        sleep(PROMPT_TIME).await;
+        let _asked = track.subscribe(ASK);
+        if track.present().await >= sequence {
+            pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        fetched = track.fetch_with_priority(sequence, PRIORITY) => fetched.map_err(|error| Refusal::from_code(error.code)),
+        () = passed_by => Err(Refusal::NotFound),
     }
 }
 
@@ -149,9 +179,12 @@ async fn reaches(track: &track::Consumer, sequence: u64) -> Subscription {
     asked
 }
 
-/// The newest group: what is kept, or the first that comes.
+/// The newest group: the first that comes, or what is kept where nothing comes soon.
 async fn latest(track: track::Consumer) -> Result<Found, Refusal> {
     let mut asked = track.subscribe(ASK);
+    if track.ending().is_none() && track.latest_sequence().is_some() {
+        let _ = timeout(NEWS_TIME, track.present()).await;
+    }
     match asked.next().await {
         Some(group) => Ok(Found { group, _asked: Some(asked) }),
         None => Err(track.ended().and_then(Result::err).map_or(Refusal::NotFound, Refusal::from_code)),

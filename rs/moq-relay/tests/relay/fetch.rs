@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "whatever fails here fails the test")]
 
 use std::{
+    cell::RefCell,
     collections::HashSet,
     fs,
+    rc::Rc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -24,6 +26,9 @@ use crate::{
 
 /// What HTTP puts behind the last chunk of an answer that is whole.
 const END: &str = "\r\n0\r\n\r\n";
+
+/// Less than what a publisher is given to answer in.
+const A_FEW_SECONDS: Duration = Duration::from_secs(4);
 
 /// An answer as it comes in.
 struct Incoming {
@@ -296,6 +301,67 @@ fn what_is_not_there_is_missed_at_once_or_waited_for() {
     for (reason, count) in [("path", 4), ("query", 2), ("unauthorized", 4), ("not-found", 9), ("failed", 0)] {
         assert_eq!(counted(&relay.log(), reason), count, "{reason}\n{}", relay.log());
     }
+}
+
+#[test]
+fn a_group_that_the_publisher_has_not_come_to_is_missed_at_once() {
+    let relay = Relay::start(OPEN);
+    story(async {
+        for version in [Version::Lite02, Version::Lite04, Version::Lite05, Version::Lite06] {
+            let publisher = Peer::join(&relay, Over::WebSocket, version, "/demo").await;
+            let room = publisher.publish("room");
+            // Whatever it is asked for that it does not keep, it leaves open: shipped browsers wait until they have it.
+            let (silent, asked) = (room.video.fetcher(), Rc::new(RefCell::new(Vec::new())));
+            let heard = asked.clone();
+            let listening = tokio::task::spawn_local(async move {
+                loop {
+                    let wanted = silent.next().await;
+                    heard.borrow_mut().push(wanted);
+                }
+            });
+            for _ in 0..3 {
+                room.video.append_group().write_all(["past"]);
+            }
+            room.video.append_group().write_all(["key"]);
+            while !fetch(&relay, "/announced").await.1.unwrap().contains("room") {
+                tokio::time::sleep(A_WHILE / 20).await;
+            }
+            let misses = async |who: &str| {
+                let asked = Instant::now();
+                assert_eq!(fetch(&relay, "/fetch/demo/room/video?group=4").await.0, 404, "{version}, {who}");
+                asked.elapsed()
+            };
+
+            let unknown = misses("nobody has asked for anything").await;
+            assert_eq!(fetch(&relay, "/fetch/demo/room/video?group=3&wait=10s").await, whole(200, "key"), "{version}");
+            let left = misses("nobody watches any more").await;
+            let mut growing = room.video.append_group();
+            growing.write_frame("next", None).unwrap();
+            let mut latest = Incoming::get(&relay, "/fetch/demo/room/video").await;
+            latest.until("next").await;
+            let viewer = Peer::join(&relay, Over::WebSocket, Version::Lite06, "/demo").await;
+            let mut watching = viewer.watch("room").await;
+            while soon("the open group", watching.next()).await.unwrap().sequence() < 4 {}
+            assert_eq!(fetch(&relay, "/fetch/demo/room/video?group=5").await.0, 404, "{version}, somebody watches");
+            let asked_for: Vec<u64> = asked.borrow().iter().map(track::Wanted::sequence).collect();
+            assert!(asked_for.iter().all(|group| *group == 4), "{version}: asked in vain for {asked_for:?}");
+            assert_eq!(asked_for.is_empty(), version < Version::Lite05, "{version}: {asked_for:?}");
+            println!("{version}: {unknown:?} when nothing is known, {left:?} when what is known may be old");
+            assert!(unknown < A_FEW_SECONDS && left < A_FEW_SECONDS, "{version}: {unknown:?}, {left:?}");
+
+            let coming = Incoming::get(&relay, "/fetch/demo/room/video?group=5&wait=15s").await;
+            tokio::time::sleep(2 * A_WHILE).await;
+            growing.finish();
+            room.video.append_group().write_all(["after"]);
+            assert_eq!(coming.end().await, whole(200, "after"), "{version}: it is waited for");
+            drop((room, watching, latest));
+            listening.abort();
+            publisher.closer.close(close::session::NO_ERROR, "bye");
+            while fetch(&relay, "/announced").await != whole(200, "") {
+                tokio::time::sleep(A_WHILE / 20).await;
+            }
+        }
+    });
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Seeing a track: its groups by sequence and in order of arrival, its live edge, its end.
 
 use std::{
+    future::poll_fn,
     ops::RangeInclusive,
     sync::{Arc, atomic::Ordering},
     time::Instant,
@@ -89,6 +90,32 @@ impl Consumer {
     /// Sequence of the live edge.
     pub fn latest_sequence(&self) -> Option<u64> {
         self.shared.groups.lock().latest().map(|group| group.sequence())
+    }
+
+    /// Sequence of the live edge, if that is where the source is: somebody asks for all that comes, and the source has brought some
+    /// of it since. What was left behind by those who asked earlier tells nothing.
+    pub fn present_sequence(&self) -> Option<u64> {
+        let followed_from = self.shared.readers.lock().followed_from()?;
+        let groups = self.shared.groups.lock();
+        groups.latest().filter(|_| groups.heard() > followed_from).map(|group| group.sequence())
+    }
+
+    /// Waits until the source is [known](Self::present_sequence) to have come to a group, and returns which. That takes somebody
+    /// who asks.
+    ///
+    /// # Cancel safety
+    /// Dropping the call changes nothing.
+    pub async fn present(&self) -> u64 {
+        let ringer = Ringer::new();
+        let _bell = self.attach(&ringer, 0);
+        let mut rung = Vec::new();
+        loop {
+            ringer.take_rung(&mut rung);
+            if let Some(sequence) = self.present_sequence() {
+                return sequence;
+            }
+            poll_fn(|cx| ringer.poll_rung(cx)).await;
+        }
     }
 
     /// The group with this sequence, if it is kept.

@@ -51,6 +51,8 @@ pub(super) struct Groups {
     fetched: BTreeMap<u64, Arc<Group>>,
     /// Groups that ever arrived.
     arrived: u64,
+    /// Groups that the source has begun to bring, with those that were here already.
+    heard: u64,
     /// Sequences below this one were let go of, or are too old to begin with.
     floor: u64,
     /// No group at or above this one will exist.
@@ -68,6 +70,16 @@ fn is_whole(group: &Group) -> bool {
 impl Groups {
     pub(super) fn arrived(&self) -> u64 {
         self.arrived
+    }
+
+    /// How many groups the source has begun to bring, with those that were here already.
+    pub(super) fn heard(&self) -> u64 {
+        self.heard
+    }
+
+    /// The source begins to bring a group, whether or not it is taken in.
+    pub(super) fn hear(&mut self) {
+        self.heard += 1;
     }
 
     pub(super) fn end(&self) -> Option<u64> {

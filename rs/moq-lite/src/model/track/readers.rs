@@ -12,6 +12,8 @@ use crate::model::{
 pub(super) struct Readers {
     asks: Asks,
     demand: Option<Demand>,
+    /// What the source had brought when those who ask now began to want all that comes.
+    heard: u64,
     /// Counts the changes of the demand, from 1.
     version: u64,
     /// Since when nobody asks, counted from the track's beginning. `None`: somebody does, or the time is not known yet.
@@ -22,11 +24,20 @@ pub(super) struct Readers {
 impl Readers {
     pub(super) fn new() -> Arc<Watch<Self>> {
         let asks = Asks::default();
-        Arc::new(Watch::new(Self { asks, demand: None, version: 1, idle_since: None, unused: false }))
+        Arc::new(Watch::new(Self { asks, demand: None, heard: 0, version: 1, idle_since: None, unused: false }))
     }
 
     pub(super) fn demand(&self) -> Option<Demand> {
         self.demand
+    }
+
+    /// How much the source had brought when it was last asked for all that comes and had not been before. `None`: it is not.
+    pub(super) fn followed_from(&self) -> Option<u64> {
+        self.is_followed().then_some(self.heard)
+    }
+
+    fn is_followed(&self) -> bool {
+        self.demand.is_some_and(|demand| demand.end.is_none())
     }
 
     pub(super) fn version(&self) -> u64 {
@@ -36,6 +47,13 @@ impl Readers {
     /// Whether nobody has asked for as long as the track lingers.
     pub(super) fn is_unused(&self) -> bool {
         self.unused
+    }
+
+    /// The source has brought this much as somebody is about to ask.
+    fn note(&mut self, heard: u64) {
+        if !self.is_followed() {
+            self.heard = heard;
+        }
     }
 
     fn merge(&mut self) {
@@ -57,8 +75,10 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn new(readers: Arc<Watch<Readers>>, ask: Ask) -> Self {
+    /// `heard`: how much the track's source has brought so far.
+    pub(super) fn new(readers: Arc<Watch<Readers>>, ask: Ask, heard: u64) -> Self {
         let mut guard = readers.lock();
+        guard.note(heard);
         guard.asks.add(&ask);
         guard.merge();
         drop(guard);
@@ -69,8 +89,10 @@ impl Asked {
         &self.ask
     }
 
-    pub(super) fn update(&mut self, ask: Ask) {
+    /// `heard`: as above.
+    pub(super) fn update(&mut self, ask: Ask, heard: u64) {
         let mut guard = self.readers.lock();
+        guard.note(heard);
         guard.asks.remove(&self.ask);
         guard.asks.add(&ask);
         guard.merge();

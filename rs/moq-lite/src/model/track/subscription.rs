@@ -26,7 +26,8 @@ pub struct Subscription {
 
 impl Subscription {
     pub(super) fn new(track: Consumer, ask: Ask) -> Self {
-        let asked = Lock::new(Asked::new(track.shared.readers.clone(), ask));
+        let heard = track.shared.groups.lock().heard();
+        let asked = Lock::new(Asked::new(track.shared.readers.clone(), ask, heard));
         let ringer = Ringer::new();
         let bell = track.attach(&ringer, 0);
         Self { track, asked, ringer, _bell: bell, seen: 0, floor: None, pending: VecDeque::new() }
@@ -38,7 +39,8 @@ impl Subscription {
 
     /// Replaces what is asked. Groups that were returned are not taken back.
     pub fn update(&self, ask: Ask) {
-        self.asked.lock().update(ask);
+        let heard = self.track.shared.groups.lock().heard();
+        self.asked.lock().update(ask, heard);
     }
 
     /// The next group that is wanted and worth having, in order of arrival. `None`: the track is over, or was aborted, as

@@ -43,6 +43,35 @@ fn demand(track: &Producer, seen: &mut u64) -> Poll<Option<Demand>> {
 
 // ---- groups ----
 
+#[tokio::test]
+async fn where_the_source_is_takes_somebody_who_asks_for_all_that_comes_and_something_that_came_since() {
+    let track = track();
+    let reading = track.consume();
+    group_at(&track, 3, 0);
+    assert_eq!(reading.present_sequence(), None, "nobody asks");
+
+    let one = reading.subscribe(Ask { end: Some(4), ..any_age() });
+    group_at(&track, 4, 0);
+    assert_eq!(reading.present_sequence(), None, "no more than the fourth was asked for");
+    let all = reading.subscribe(Ask::default());
+    assert_eq!(reading.present_sequence(), None, "that was there before");
+    assert_eq!(reading.present().now_or_never(), None);
+    assert!(track.create_group(4).is_err());
+    assert_eq!(reading.present_sequence(), Some(4), "what is here already tells as well");
+    group_at(&track, 5, 0);
+    assert_eq!(reading.present().now_or_never(), Some(5));
+
+    all.update(Ask { priority: 1, ..Ask::default() });
+    assert_eq!(reading.present_sequence(), Some(5), "it was asked for all along");
+    drop(all);
+    assert_eq!(reading.present_sequence(), None);
+    one.update(Ask::default());
+    assert_eq!(reading.present_sequence(), None);
+    let coming = reading.clone();
+    let (present, ()) = tokio::join!(coming.present(), async { drop(track.create_group(5)) });
+    assert_eq!(present, 5);
+}
+
 #[test]
 fn groups_are_found_by_sequence_and_in_order_of_arrival() {
     let track = track();
