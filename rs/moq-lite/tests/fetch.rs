@@ -6,14 +6,14 @@ mod bare;
 
 use std::time::Duration;
 
-use bare::{SETTLED, Server, drain, hop, path, read, reset, settle, soon, stopped, write};
+use bare::{SETTLED, Server, drain, everything, frame, hop, path, read, reset, settle, soon, stopped, write};
 use futures::FutureExt;
 use moq_lite::{
     model::demand::Ask,
     testing::pair::{Peer, Relay, options, story},
     transport::SendStream as _,
 };
-use moq_proto::{Version, close};
+use moq_proto::{VarInt, Version, close, lite::message::SubscribeUpdate};
 use tokio::{
     task::spawn_local,
     time::{Instant, sleep},
@@ -161,5 +161,53 @@ async fn what_a_publisher_cannot_be_asked_for_is_waited_for_while_it_may_come() 
             assert!(waited >= Duration::from_secs(1) && waited < Duration::from_millis(1100), "{version}: {waited:?}");
         })
         .await;
+    }
+}
+
+/// Lets a viewer leave in the middle of a group that somebody else has joined with a FETCH.
+async fn left_alone(version: Version) {
+    let server = Server::new();
+    let mut publisher = server.join(version).await;
+    let (mut viewer, mut fetches) = (server.join(version).await, server.join(Version::Lite06).await);
+    let _announced = publisher.announce("live").await;
+    let _room = server.heard("live").await;
+    let (mut watching, _replies) = viewer.subscribe_to("live", 0, "video", everything()).await;
+    let (request, (told, mut heard)) = publisher.asked_for().await;
+    let mut group = publisher.open_group(request.id, 7).await;
+    write(&mut group, &frame(version, 0)).await;
+    viewer.group().await.expect("the group");
+    let (mut leaves, mut fetched) = fetches.fetch("live", "video", 7, 1).await;
+    assert_eq!(fetches.frames(&mut fetched).await.frames.len(), 1, "{version}");
+
+    watching.finish().unwrap();
+    if !version.has_legacy_setup() {
+        let update = soon("an update", read(&mut heard, 2)).await.unwrap();
+        let SubscribeUpdate(options) = version.dialect().subscribe_update.decode(&update[1..]).unwrap();
+        assert_eq!(options.group_end.map(VarInt::get), Some(7), "{version}: no later group");
+    }
+    settle().await;
+    write(&mut group, &frame(version, 0)).await;
+    assert_eq!(fetches.frames(&mut fetched).await.frames.len(), 1, "{version}: it goes on");
+    assert!(stopped(&mut group).now_or_never().is_none(), "{version}");
+
+    // Whoever comes back meanwhile is served by the same subscription.
+    let (mut again, _replies) = viewer.subscribe_to("live", 1, "video", everything()).await;
+    settle().await;
+    publisher.send_group(request.id, 8, 400).await;
+    assert_eq!(viewer.groups().await, [7, 8], "{version}");
+    again.finish().unwrap();
+    settle().await;
+    assert!(drain(&mut heard).now_or_never().is_none(), "{version}: one still reads");
+
+    leaves.finish().unwrap();
+    assert_eq!(stopped(&mut group).await, Some(close::stream::CANCELLED.get()), "{version}");
+    soon("the end", drain(&mut heard)).await.unwrap();
+    drop(told);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_was_joined_as_it_arrived_goes_on_when_its_viewers_leave() {
+    for version in Version::ALL.iter().copied() {
+        story(left_alone(version)).await;
     }
 }

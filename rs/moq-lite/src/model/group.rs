@@ -46,6 +46,8 @@ pub(crate) struct Group {
     charge: Arc<Charge>,
     /// How many consumers there are.
     readers: AtomicUsize,
+    /// Whether somebody waits for the last of them to leave.
+    awaited: AtomicBool,
     state: Lock<State>,
 }
 
@@ -70,6 +72,7 @@ impl Group {
             extent: Arc::new(Extent::new()),
             charge: Arc::new(account.charge(this.clone())),
             readers: AtomicUsize::new(0),
+            awaited: AtomicBool::new(false),
             state: Lock::default(),
         })
     }
@@ -122,10 +125,16 @@ impl Group {
         self.readers.load(Ordering::Acquire) > 0
     }
 
+    /// As [`is_read`](Self::is_read); if so, the track's bells ring once when the last reader leaves.
+    pub(crate) fn is_read_still(&self) -> bool {
+        // In this order, so that whoever leaves meanwhile rings or is seen to have left.
+        self.awaited.store(true, Ordering::SeqCst);
+        self.readers.load(Ordering::SeqCst) > 0
+    }
+
     fn leave(&self) {
-        // Subscriptions say by themselves when nobody wants more; of a group that was asked for alone, this is how one knows.
-        let was_asked_for = self.arrival == 0;
-        if self.readers.fetch_sub(1, Ordering::AcqRel) == 1 && was_asked_for {
+        // Once, since those who are rung for may look at the group again, and leave it again.
+        if self.readers.fetch_sub(1, Ordering::SeqCst) == 1 && self.awaited.swap(false, Ordering::SeqCst) {
             self.feed.tower.ring();
         }
     }

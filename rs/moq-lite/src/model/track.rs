@@ -178,7 +178,7 @@ impl Shared {
     fn let_go(&self, group: &Arc<Group>) -> bool {
         // Under the lock under which readers come, so that none comes meanwhile.
         let mut groups = self.groups.lock();
-        let is_read = group.is_read();
+        let is_read = group.is_read_still();
         if !is_read && group.ending().is_none() {
             groups.remove(group);
         }
@@ -355,6 +355,31 @@ impl Producer {
     /// What all readers together ask at present. `None`: nobody asks.
     pub fn demand(&self) -> Option<Demand> {
         self.shared.readers.lock().demand()
+    }
+
+    /// The newest group that still arrives and that somebody reads, who may have [fetched](Consumer::fetch) it while it did and
+    /// asks for nothing else.
+    pub fn read_to(&self) -> Option<u64> {
+        let groups = self.shared.groups.lock();
+        let open = groups.by_sequence().rev().filter(|group| group.ending().is_none());
+        open.filter(|group| group.is_read_still()).map(|group| group.sequence()).next()
+    }
+
+    /// Waits until nobody reads a group that still arrives.
+    ///
+    /// # Cancel safety
+    /// Dropping the call changes nothing.
+    pub async fn unread(&self) {
+        let ringer = Ringer::new();
+        let _bell = self.shared.attach(&ringer, 0);
+        let mut rung = Vec::new();
+        loop {
+            ringer.take_rung(&mut rung);
+            if self.read_to().is_none() {
+                return;
+            }
+            poll_fn(|cx| ringer.poll_rung(cx)).await;
+        }
     }
 
     /// Ready with the merged demand once it differs from what `seen` stands for, which starts as 0; `None`: nobody asks.

@@ -182,7 +182,9 @@ impl Consumer {
         self.shared.prune();
         Aside::tend(&self.shared, elapsed);
         Fetches::tend(&self.shared.fetches, elapsed);
-        let is_busy = !self.shared.fetches.lock().is_empty() || self.shared.groups.lock().is_fetching();
+        let is_asked_for = self.shared.readers.lock().demand().is_some();
+        let is_fetched = || !self.shared.fetches.lock().is_empty() || self.shared.groups.lock().is_fetching();
+        let is_busy = is_asked_for || is_fetched();
         readers::tend(&self.shared.readers, is_busy, elapsed, self.shared.linger)
     }
 

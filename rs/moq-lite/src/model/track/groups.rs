@@ -122,12 +122,12 @@ impl Groups {
         self.fetched.insert(group.sequence(), group)
     }
 
-    /// Whether a group that was asked for arrives while somebody reads it.
+    /// Whether a group that was asked for, or any other, arrives while somebody reads it.
     pub(super) fn is_fetching(&self) -> bool {
-        self.fetched.values().any(|group| group.ending().is_none() && group.is_read())
+        self.fetched.values().chain(self.by_sequence.values()).any(|group| group.ending().is_none() && group.is_read())
     }
 
-    pub(super) fn by_sequence(&self) -> impl Iterator<Item = &Arc<Group>> {
+    pub(super) fn by_sequence(&self) -> impl DoubleEndedIterator<Item = &Arc<Group>> {
         self.by_sequence.values()
     }
 

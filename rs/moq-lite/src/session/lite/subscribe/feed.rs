@@ -261,12 +261,15 @@ async fn converse<C: Connection>(
     wire.varint(lite::stream::SUBSCRIBE).bytes(&dialect.subscribe.to_wire(&message));
     sender.send(wire.into_bytes()).await?;
 
-    let mut seen = 0;
+    let (mut seen, mut is_left) = (0, false);
     loop {
         tokio::select! {
             biased;
             changed = poll_fn(|cx| track.poll_demand(cx, &mut seen)) => {
-                let Some(changed) = changed else {
+                is_left = changed.is_none();
+                // Who has joined a group that arrives gets the rest of it, and it is the last.
+                let rest = || track.read_to().map(|last| Demand { end: Some(last), ..demand });
+                let Some(changed) = changed.or_else(rest) else {
                     // Nobody is left: what comes from here on is not wanted.
                     let _ = sender.finish();
                     return Ok(Followed::Unwanted);
@@ -276,6 +279,10 @@ async fn converse<C: Connection>(
                     sender.send(dialect.subscribe_update.to_wire(&update)).await?;
                 }
                 demand = changed;
+            }
+            () = track.unread(), if is_left => {
+                let _ = sender.finish();
+                return Ok(Followed::Unwanted);
             }
             () = registered.bounds().broken() => {
                 // Nobody else's word can mend what this publisher says of its track.
