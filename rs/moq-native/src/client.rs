@@ -17,7 +17,7 @@ mod quic;
 mod resolve;
 mod websocket;
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use http::StatusCode;
 use quinn::crypto::rustls::QuicClientConfig;
@@ -34,6 +34,10 @@ use crate::{
 
 /// What a WebSocket's TLS agrees on.
 const HTTP1: &str = "http/1.1";
+
+/// How much longer QUIC may keep silent once the WebSocket that joined the race was refused: a handshake over the slowest path that
+/// is of any use. What was refused may not have been the relay.
+const AFTER_REFUSAL: Duration = Duration::from_secs(2);
 
 /// Connects to servers. Clones share one UDP socket.
 #[derive(Clone, Debug)]
@@ -82,8 +86,15 @@ pub enum ConnectError {
     Quic(#[from] quinn::ConnectionError),
     #[error("WebTransport: {0}")]
     WebTransport(web_transport_quinn::ClientError),
+    /// Neither a WebSocket nor QUIC got anywhere, and of QUIC nothing was heard at all.
+    #[error("no answer over UDP within {limit:?}; over WebSocket: {websocket}")]
+    Unanswered { limit: Duration, websocket: Box<ConnectError> },
+    #[error("TCP to {address}: {source}")]
+    TcpTo { address: SocketAddr, source: io::Error },
+    #[error("TLS: {0}")]
+    Tls(io::Error),
     #[error("TCP: {0}")]
-    Tcp(#[from] io::Error),
+    Tcp(io::Error),
     #[error("Unix socket {}: {source}", path.display())]
     Unix { path: PathBuf, source: io::Error },
     #[error("qmux: {0}")]
@@ -133,18 +144,22 @@ impl Client {
     ///
     /// # Errors
     /// When the server cannot be found, cannot be trusted, refuses, or takes longer than the configured time. Of two
-    /// transports that failed, the first tells why.
+    /// transports that failed, the first tells why, unless it heard nothing.
     ///
     /// # Cancel safety
     /// Dropping the call abandons the attempt.
     pub async fn connect(&self, url: &Url) -> Result<AnyConnection, ConnectError> {
-        let limit = self.config.connect_timeout;
-        timeout(limit, self.by_scheme(url)).await.unwrap_or(Err(ConnectError::Late(limit)))
+        if url.scheme() == "https" { self.race(url).await } else { self.in_time(self.by_scheme(url)).await }
     }
 
+    async fn in_time<T>(&self, attempt: impl Future<Output = Result<T, ConnectError>>) -> Result<T, ConnectError> {
+        let limit = self.config.connect_timeout;
+        timeout(limit, attempt).await.unwrap_or(Err(ConnectError::Late(limit)))
+    }
+
+    /// All that is not raced.
     async fn by_scheme(&self, url: &Url) -> Result<AnyConnection, ConnectError> {
         match url.scheme() {
-            "https" => self.race(url).await,
             "moqt" | "moql" => Ok(quic::raw(&self.endpoint, &self.raw, url).await?.into()),
             "wss" => self.websocket(url, Some(&self.https)).await,
             "ws" => self.websocket(url, None).await,
@@ -162,14 +177,14 @@ impl Client {
 
     /// WebTransport, and after a head start a WebSocket beside it: networks that drop UDP leave no other way.
     async fn race(&self, url: &Url) -> Result<AnyConnection, ConnectError> {
-        let web_transport = self.web_transport(url, &self.http3);
+        let web_transport = self.in_time(self.web_transport(url, &self.http3));
         let Some(head_start) = self.config.websocket_after else {
             return web_transport.await;
         };
-        let websocket = async {
+        let websocket = self.in_time(async {
             sleep(head_start).await;
             self.websocket(url, Some(&self.https)).await
-        };
+        });
         tokio::pin!(web_transport, websocket);
         tokio::select! {
             biased;
@@ -186,9 +201,26 @@ impl Client {
                 Ok(connection) => Ok(connection),
                 Err(error) => {
                     debug!(%error, "WebSocket failed first");
-                    web_transport.await
+                    self.without_websocket(error, web_transport).await
                 }
             },
+        }
+    }
+
+    /// The rest of the race once the WebSocket has failed with `error`, which is told where QUIC hears nothing.
+    async fn without_websocket<T>(
+        &self,
+        error: ConnectError,
+        web_transport: impl Future<Output = Result<T, ConnectError>>,
+    ) -> Result<T, ConnectError> {
+        let limit = self.config.connect_timeout;
+        let is_refusal = matches!(error, ConnectError::Refused(status) if !lacks_web_transport(status));
+        let patience = if is_refusal { AFTER_REFUSAL } else { limit };
+        match timeout(patience, web_transport).await {
+            Ok(Ok(connected)) => Ok(connected),
+            Ok(Err(failed)) if !is_silence(&failed) => Err(failed),
+            Ok(Err(_)) | Err(_) if is_refusal => Err(error),
+            Ok(Err(_)) | Err(_) => Err(ConnectError::Unanswered { limit, websocket: Box::new(error) }),
         }
     }
 
@@ -208,6 +240,11 @@ fn lacks_web_transport(status: StatusCode) -> bool {
         status,
         StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
     )
+}
+
+/// Whether nothing at all was heard of whoever may be there.
+fn is_silence(error: &ConnectError) -> bool {
+    matches!(error, ConnectError::Late(_) | ConnectError::Quic(quinn::ConnectionError::TimedOut))
 }
 
 /// A TLS client that believes so, and shows what is configured.

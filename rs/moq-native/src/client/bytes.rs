@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 use url::Url;
 
 use super::{ConnectError, resolve};
@@ -11,8 +11,7 @@ use crate::backend::qmux;
 /// TCP, to the host and port of `url`.
 pub(super) async fn tcp(url: &Url, protocols: &[String]) -> Result<qmux::Connection, ConnectError> {
     let port = url.port().ok_or(ConnectError::Port)?;
-    let socket = resolve::first(url, port, async |address| Ok(TcpStream::connect(address).await?)).await?;
-    socket.set_nodelay(true)?;
+    let socket = resolve::tcp(url, port).await?;
     // Without them, round trips are measured by qmux itself.
     let stats = ::qmux::TcpStats::new(&socket).ok();
     Ok(qmux::connect_bytes(socket, protocols, stats.map(|stats| Arc::new(stats) as _)).await?)

@@ -7,10 +7,7 @@
 //! Spec: RFC 1945, sections 5 and 6.
 
 use http::StatusCode;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use url::{Position, Url};
 
 use super::{ConnectError, PinError, resolve};
@@ -25,7 +22,7 @@ const ANSWER_BYTES_MAX: u64 = 16 * 1024;
 /// Asks the host and port of `url`, whatever its path and query.
 pub(super) async fn fetch(url: &Url) -> Result<Vec<Fingerprint>, ConnectError> {
     let port = url.port_or_known_default().ok_or(ConnectError::Host)?;
-    let mut tcp = resolve::first(url, port, async |address| Ok(TcpStream::connect(address).await?)).await?;
+    let mut tcp = resolve::tcp(url, port).await?;
     let authority = &url[Position::BeforeHost..Position::AfterPort];
     let request = format!("GET {TARGET} HTTP/1.0\r\nHost: {authority}\r\n\r\n");
 

@@ -29,8 +29,9 @@ pub(super) async fn web_transport(
     let connection = dial(endpoint, config, url).await?;
     let mut url = url.clone();
     url.set_fragment(None);
-    // Refused for URLs without a host, and those did not get here; `http` and `https` may stand for each other.
-    let _ = url.set_scheme("https");
+    // All refused for URLs without a host, and those did not get here; `http` and `https` may stand for each other. A user and a
+    // password are no part of an authority (RFC 9114, section 4.3.1), and nobody asked for them.
+    let _ = (url.set_scheme("https"), url.set_username(""), url.set_password(None));
     let request = ConnectRequest::new(url).with_protocols(protocols.iter().cloned());
     let session = web_transport_quinn::Session::connect(connection, request).await.map_err(explain)?;
     Ok(quic::Connection::web_transport(session))
@@ -39,7 +40,8 @@ pub(super) async fn web_transport(
 async fn dial(endpoint: &quinn::Endpoint, config: &quinn::ClientConfig, url: &Url) -> Result<quinn::Connection, ConnectError> {
     let host = resolve::host(url)?;
     let port = url.port_or_known_default().unwrap_or(PORT);
-    resolve::first(url, port, async |address| Ok(endpoint.connect_with(config.clone(), address, &host)?.await?)).await
+    let attempt = async |address| Ok(endpoint.connect_with(config.clone(), address, &host)?.await?);
+    resolve::first(url, port, resolve::QUIC_ATTEMPT_DELAY, attempt).await
 }
 
 /// Finds the HTTP status in an error, if there is one.

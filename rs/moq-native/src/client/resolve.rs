@@ -5,13 +5,20 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use tokio::{net::lookup_host, time::sleep};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::sleep,
+};
 use url::{Host, Url};
 
 use super::ConnectError;
 
 /// How long one address may keep silent before the next is tried beside it (RFC 8305, section 5).
-const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+const TCP_ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// The same for QUIC, which never hears that a port is closed: the least that is recommended, so that the other family is tried
+/// before a WebSocket, which does hear it, [joins the race](crate::ClientConfig::websocket_after).
+pub(super) const QUIC_ATTEMPT_DELAY: Duration = Duration::from_millis(100);
 
 /// Most addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 8;
@@ -26,12 +33,29 @@ pub(super) fn host(url: &Url) -> Result<String, ConnectError> {
     }
 }
 
-/// Looks the host up and hands its addresses to `attempt`, one after the other a quarter of a second apart or as soon as the
-/// one before has failed. The first to succeed wins.
+/// Opens a TCP connection to the host of `url`. Nothing that is written waits to be joined by more.
 ///
 /// # Errors
-/// What the last attempt failed with, or why there are no addresses.
-pub(super) async fn first<T, F>(url: &Url, port: u16, attempt: impl Fn(SocketAddr) -> F) -> Result<T, ConnectError>
+/// As [`first`].
+pub(super) async fn tcp(url: &Url, port: u16) -> Result<TcpStream, ConnectError> {
+    let attempt = async |address| {
+        let opened = TcpStream::connect(address).await.and_then(|socket| socket.set_nodelay(true).map(|()| socket));
+        opened.map_err(|source| ConnectError::TcpTo { address, source })
+    };
+    first(url, port, TCP_ATTEMPT_DELAY, attempt).await
+}
+
+/// Looks the host up and hands its addresses to `attempt`, one after the other, `delay` apart or as soon as the one before has
+/// failed. The first to succeed wins.
+///
+/// # Errors
+/// What the first attempt failed with, one that somebody has answered before all others; or why there are no addresses.
+pub(super) async fn first<T, F>(
+    url: &Url,
+    port: u16,
+    delay: Duration,
+    attempt: impl Fn(SocketAddr) -> F,
+) -> Result<T, ConnectError>
 where
     F: Future<Output = Result<T, ConnectError>>,
 {
@@ -39,12 +63,13 @@ where
     let failed = |source| ConnectError::Resolve { host: host.clone(), source };
     let addresses: Vec<SocketAddr> = lookup_host((host.as_str(), port)).await.map_err(failed)?.collect();
     let missing = failed(io::Error::new(io::ErrorKind::NotFound, "no address"));
-    race(interleave(addresses), attempt).await.unwrap_or(Err(missing))
+    race(interleave(addresses), delay, attempt).await.unwrap_or(Err(missing))
 }
 
 /// `None`: there was no address to try.
 async fn race<T, F>(
     addresses: impl IntoIterator<Item = SocketAddr>,
+    delay: Duration,
     attempt: impl Fn(SocketAddr) -> F,
 ) -> Option<Result<T, ConnectError>>
 where
@@ -52,19 +77,37 @@ where
 {
     let mut addresses = addresses.into_iter().take(ADDRESSES_MAX).peekable();
     let mut attempts = FuturesUnordered::new();
-    let mut last = None;
+    let mut failed: Option<ConnectError> = None;
     loop {
         attempts.extend(addresses.next().map(&attempt));
         let more = addresses.peek().is_some();
         tokio::select! {
             biased;
             ended = attempts.next() => match ended {
-                None => return last,
+                None => return failed.map(Err),
                 Some(Ok(connected)) => return Some(Ok(connected)),
-                Some(failed) => last = Some(failed),
+                Some(Err(error)) => failed = Some(telling(failed, error)),
             },
-            () = sleep(ATTEMPT_DELAY), if more => {}
+            () = sleep(delay), if more => {}
         }
+    }
+}
+
+/// Which of two failures says more.
+fn telling(first: Option<ConnectError>, second: ConnectError) -> ConnectError {
+    match first {
+        Some(first) if is_answer(&first) || !is_answer(&second) => first,
+        _ => second,
+    }
+}
+
+/// Whether somebody at the address has failed us, rather than the way there.
+fn is_answer(error: &ConnectError) -> bool {
+    use io::ErrorKind::{ConnectionRefused, ConnectionReset};
+    match error {
+        ConnectError::TcpTo { source, .. } => matches!(source.kind(), ConnectionRefused | ConnectionReset),
+        ConnectError::Quic(error) => !matches!(error, quinn::ConnectionError::TimedOut),
+        _ => false,
     }
 }
 
@@ -93,32 +136,60 @@ mod tests {
     }
 
     #[test]
+    fn the_other_family_is_tried_over_quic_before_a_websocket_joins() {
+        assert!(QUIC_ATTEMPT_DELAY < crate::ClientConfig::default().websocket_after.unwrap());
+    }
+
+    #[test]
     fn families_take_turns() {
         let found = addresses(&["[::1]:1", "[::2]:1", "1.1.1.1:1", "[::3]:1", "2.2.2.2:1"]);
         assert_eq!(interleave(found), addresses(&["[::1]:1", "1.1.1.1:1", "[::2]:1", "2.2.2.2:1", "[::3]:1"]));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_silent_address_costs_a_quarter_of_a_second() {
+    async fn a_silent_address_costs_no_more_than_the_delay() {
         let begun = Instant::now();
-        let connected = race(addresses(&["1.1.1.1:1", "2.2.2.2:1"]), async |address: SocketAddr| {
+        let connected = race(addresses(&["1.1.1.1:1", "2.2.2.2:1"]), QUIC_ATTEMPT_DELAY, async |address: SocketAddr| {
             if address.ip().to_string() == "1.1.1.1" {
                 std::future::pending::<()>().await;
             }
             Ok(address)
         });
         assert_eq!(connected.await.unwrap().unwrap(), "2.2.2.2:1".parse().unwrap());
-        assert_eq!(begun.elapsed(), ATTEMPT_DELAY);
+        assert_eq!(begun.elapsed(), QUIC_ATTEMPT_DELAY);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refusal_moves_on_at_once_and_the_last_one_is_told() {
-        let begun = Instant::now();
-        let refused = race(addresses(&["1.1.1.1:1", "2.2.2.2:1"]), async |address: SocketAddr| {
-            Err::<(), _>(ConnectError::Tcp(io::Error::other(address.to_string())))
+    async fn a_failure_moves_on_at_once_and_the_one_that_says_most_is_told() {
+        use io::ErrorKind::{ConnectionRefused, NetworkUnreachable};
+        for (kinds, told) in [
+            ([NetworkUnreachable, NetworkUnreachable], "TCP to 1.1.1.1:1: network unreachable"),
+            ([ConnectionRefused, NetworkUnreachable], "TCP to 1.1.1.1:1: connection refused"),
+            ([NetworkUnreachable, ConnectionRefused], "TCP to 2.2.2.2:1: connection refused"),
+            ([ConnectionRefused, ConnectionRefused], "TCP to 1.1.1.1:1: connection refused"),
+        ] {
+            let begun = Instant::now();
+            let addresses = addresses(&["1.1.1.1:1", "2.2.2.2:1"]);
+            let second = addresses[1];
+            let refused = race(addresses, TCP_ATTEMPT_DELAY, async |address: SocketAddr| {
+                let source = kinds[usize::from(address == second)].into();
+                Err::<(), _>(ConnectError::TcpTo { address, source })
+            });
+            assert_eq!(refused.await.unwrap().unwrap_err().to_string(), told);
+            assert_eq!(begun.elapsed(), Duration::ZERO);
+        }
+        assert!(race(Vec::new(), TCP_ATTEMPT_DELAY, async |_| Ok(())).await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn more_addresses_than_anybody_waits_for_are_left_out() {
+        let many: Vec<SocketAddr> = (1..=100).map(|host| SocketAddr::from(([10, 0, 0, host], 1))).collect();
+        let tried = std::cell::Cell::new(0);
+        let silence = race(many, QUIC_ATTEMPT_DELAY, async |_| {
+            tried.set(tried.get() + 1);
+            std::future::pending::<Result<(), _>>().await
         });
-        assert_eq!(refused.await.unwrap().unwrap_err().to_string(), "TCP: 2.2.2.2:1");
-        assert_eq!(begun.elapsed(), Duration::ZERO);
-        assert!(race(Vec::new(), async |_| Ok(())).await.is_none());
+        assert!(tokio::time::timeout(Duration::from_secs(60), silence).await.is_err());
+        assert_eq!(tried.get(), ADDRESSES_MAX);
     }
 }

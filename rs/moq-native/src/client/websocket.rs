@@ -6,10 +6,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, header::SEC_WEBSOCKET_PROTOCOL};
 use rustls_pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::{
     client_async_with_config,
@@ -27,8 +24,7 @@ pub(super) async fn connect(
     protocols: &[String],
 ) -> Result<qmux::Connection, ConnectError> {
     let port = url.port_or_known_default().ok_or(ConnectError::Host)?;
-    let tcp = resolve::first(url, port, async |address| Ok(TcpStream::connect(address).await?)).await?;
-    tcp.set_nodelay(true)?;
+    let tcp = resolve::tcp(url, port).await?;
 
     let mut url = url.clone();
     url.set_fragment(None);
@@ -38,7 +34,8 @@ pub(super) async fn connect(
         None => upgrade(&url, tcp, protocols).await,
         Some(tls) => {
             let name = ServerName::try_from(resolve::host(&url)?).map_err(|_| ConnectError::Host)?;
-            upgrade(&url, TlsConnector::from(tls.clone()).connect(name, tcp).await?, protocols).await
+            let secure = TlsConnector::from(tls.clone()).connect(name, tcp).await.map_err(ConnectError::Tls)?;
+            upgrade(&url, secure, protocols).await
         }
     }
 }

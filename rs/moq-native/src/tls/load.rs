@@ -41,7 +41,7 @@ pub enum LoadError {
     Read { path: PathBuf, source: io::Error },
     #[error("{} has more than {FILE_BYTES_MAX} bytes, too many for certificates", .0.display())]
     TooLarge(PathBuf),
-    #[error("{} is not whole, or no PEM: {source}", path.display())]
+    #[error("{} is not whole, or no PEM: {}", path.display(), wrong(source))]
     Pem { path: PathBuf, source: pem::Error },
     #[error("{} holds no certificate", .0.display())]
     NoCertificate(PathBuf),
@@ -51,6 +51,14 @@ pub enum LoadError {
     Date { path: PathBuf, reason: String },
     #[error("{} and {} do not go together: {source}", certificate.display(), key.display())]
     Mismatch { certificate: PathBuf, key: PathBuf, source: rustls::Error },
+}
+
+/// What is wrong with PEM; the library shows text as numbers.
+fn wrong(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { end_marker } => format!("no end of {}", String::from_utf8_lossy(end_marker)),
+        other => other.to_string(),
+    }
 }
 
 impl Certificates {
@@ -177,7 +185,7 @@ mod tests {
         for (certificate, key) in [(&missing, &key), (&certificate, &missing)] {
             assert!(matches!(load(certificate, key), LoadError::Read { path, .. } if path == missing));
         }
-        assert!(matches!(load(&half, &key), LoadError::Pem { path, .. } if path == half));
+        assert_eq!(load(&half, &key).to_string(), format!("{} is not whole, or no PEM: no end of CERTIFICATE", half.display()));
         assert!(matches!(load(&certificate, &half_key), LoadError::Pem { path, .. } if path == half_key));
     }
 

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
 };
@@ -90,6 +90,18 @@ fn system_roots() -> Result<RootCertStore, TrustError> {
     if added == 0 { Err(TrustError::NoSystemRoots(found.errors)) } else { Ok(roots) }
 }
 
+/// The server shows another certificate than those that are believed.
+#[derive(Debug, thiserror::Error)]
+#[error("the certificate shown has the SHA-256 {0}, which is none of the fingerprints that are believed")]
+struct NotPinned(Fingerprint);
+
+impl From<NotPinned> for Error {
+    /// Not among the errors of certificates, which show their cause as Rust would.
+    fn from(error: NotPinned) -> Self {
+        Self::Other(OtherError(Arc::new(error)))
+    }
+}
+
 /// Believes certificates for what they are rather than for who signed them.
 struct Verifier {
     accepted: Accepted,
@@ -118,10 +130,11 @@ impl ServerCertVerifier for Verifier {
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         match &self.accepted {
-            Accepted::Only(fingerprints) if !fingerprints.contains(&Fingerprint::of(certificate)) => {
-                Err(Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure))
+            Accepted::Any => Ok(ServerCertVerified::assertion()),
+            Accepted::Only(fingerprints) => {
+                let shown = Fingerprint::of(certificate);
+                if fingerprints.contains(&shown) { Ok(ServerCertVerified::assertion()) } else { Err(NotPinned(shown).into()) }
             }
-            Accepted::Only(_) | Accepted::Any => Ok(ServerCertVerified::assertion()),
         }
     }
 

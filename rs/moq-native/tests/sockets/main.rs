@@ -6,6 +6,7 @@ mod certificates;
 mod client;
 mod http3;
 mod pair;
+mod race;
 mod server;
 mod silence;
 mod stranger;
