@@ -5,12 +5,13 @@ use std::{
     future::pending,
     io,
     net::{Ipv4Addr, SocketAddr},
-    os::unix::{fs::FileTypeExt as _, net::UnixStream as StdUnixStream},
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
+use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     time::sleep,
@@ -37,6 +38,8 @@ pub(crate) struct Listeners {
 struct UnixSocket {
     listener: UnixListener,
     path: PathBuf,
+    /// Which file it is, by device and number. `None`: nobody could say.
+    file: Option<(u64, u64)>,
 }
 
 /// A peer that connected and said nothing yet.
@@ -116,20 +119,35 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
 impl UnixSocket {
     /// Listens at `path`. A socket that nobody listens at any more is replaced, any other file is not.
     fn bind(path: &Path) -> io::Result<Self> {
-        let is_stale = path.symlink_metadata().is_ok_and(|file| file.file_type().is_socket())
-            && StdUnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
-        if is_stale {
+        let is_socket = path.symlink_metadata().is_ok_and(|file| file.file_type().is_socket());
+        if is_socket && is_stale(path) {
             std::fs::remove_file(path)?;
         }
-        Ok(Self { listener: UnixListener::bind(path)?, path: path.to_owned() })
+        Ok(Self { listener: UnixListener::bind(path)?, path: path.to_owned(), file: identity(path) })
     }
 }
 
 impl Drop for UnixSocket {
     fn drop(&mut self) {
-        // Left behind it is stale, which the next server sees.
-        let _ = std::fs::remove_file(&self.path);
+        // Somebody may have put another in its place. Left behind it is stale, which the next server sees.
+        if self.file.is_some() && identity(&self.path) == self.file {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
+}
+
+/// Whether nobody listens at a socket. Does not wait for somebody who does and accepts nobody.
+fn is_stale(path: &Path) -> bool {
+    let connect = || {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.connect(&SockAddr::unix(path)?)
+    };
+    connect().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    path.symlink_metadata().ok().map(|file| (file.dev(), file.ino()))
 }
 
 impl Newcomer {

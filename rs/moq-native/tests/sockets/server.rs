@@ -249,6 +249,50 @@ async fn a_unix_socket_outlives_no_server_and_replaces_no_file() {
 }
 
 #[tokio::test]
+async fn a_unix_socket_takes_no_other_away_with_it() {
+    let directory = Directory::new();
+    let path = directory.0.join("socket");
+    let mut config = server_config();
+    config.unix = Some(path.clone());
+    let server = Server::bind(config).unwrap();
+
+    std::fs::remove_file(&path).unwrap();
+    let _other = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    drop(server);
+    std::os::unix::net::UnixStream::connect(&path).expect("the other is still there");
+}
+
+#[test]
+fn a_unix_socket_whose_server_accepts_nobody_holds_up_no_start() {
+    let directory = Directory::new();
+    let path = directory.0.join("socket");
+    let address = socket2::SockAddr::unix(&path).unwrap();
+    let socket = || socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    let frozen = socket();
+    frozen.bind(&address).unwrap();
+    frozen.listen(0).unwrap();
+    let mut waiting = Vec::new();
+    loop {
+        let client = socket();
+        client.set_nonblocking(true).unwrap();
+        if client.connect(&address).is_err() {
+            break;
+        }
+        waiting.push(client);
+    }
+
+    let (told, bound) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _inside = runtime.enter();
+        let mut config = server_config();
+        config.unix = Some(path);
+        let _ = told.send(Server::bind(config).is_ok());
+    });
+    assert!(!bound.recv_timeout(Duration::from_secs(10)).expect("an answer at once"), "the place is taken");
+}
+
+#[tokio::test]
 async fn certificates_change_without_a_restart() {
     let config = server_config();
     let tls = config.tls.clone();
