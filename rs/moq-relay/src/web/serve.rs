@@ -102,6 +102,8 @@ pub(crate) async fn serve(listener: Listener, router: Router, limits: Limits, me
         match accepted {
             Ok((stream, peer)) => {
                 pause = BACKOFF.0;
+                // An IPv4 peer of a socket for both families comes in the clothes of IPv6.
+                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                 let Some(place) = crowd.enter(peer.ip(), &limits) else {
                     metrics.refused();
                     continue;

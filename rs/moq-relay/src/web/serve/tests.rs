@@ -1,6 +1,6 @@
 use std::{convert::Infallible, net::Ipv4Addr};
 
-use axum::{body::Body, routing::get};
+use axum::{Extension, body::Body, routing::get};
 use futures::stream;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
@@ -64,6 +64,25 @@ async fn ask(client: &mut TcpStream) -> String {
         text += str::from_utf8(&some[..read]).unwrap();
     }
     text
+}
+
+#[tokio::test]
+async fn a_peer_is_known_by_the_address_that_is_its_own() {
+    let serve_and_ask = async {
+        let socket = TcpListener::from_std(bind("[::]:0".parse().unwrap()).unwrap()).unwrap();
+        let (port, (_shutdown, stopping)) = (socket.local_addr().unwrap().port(), Shutdown::new());
+        let who = async |Extension(peer): Extension<Peer>| peer.address.ip().to_string();
+        let listener = Listener { socket, secure: None, crowd: Crowd::default() };
+        let router = Router::new().route("/", get(who));
+        let _server = tokio::task::spawn_local(serve(listener, router, LIMITS, Metrics::default(), stopping));
+        for own in ["127.0.0.1", "::1"] {
+            let mut client = TcpStream::connect((own, port)).await.unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nhost: relay\r\nconnection: close\r\n\r\n").await.unwrap();
+            let answer = rest(&mut client).await;
+            assert!(answer.ends_with(&format!("\r\n\r\n{own}")), "{answer}");
+        }
+    };
+    LocalSet::new().run_until(serve_and_ask).await;
 }
 
 #[tokio::test]
