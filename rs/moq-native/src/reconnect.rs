@@ -99,8 +99,8 @@ impl Backoff {
     /// How long to wait before the next try: between half of its time and all of it.
     pub fn wait(&mut self) -> Duration {
         let whole = self.next.min(self.longest);
-        self.next = (whole * 2).min(self.longest);
-        whole.mul_f64(1.0 - 0.5 * (self.chance)().clamp(0.0, 1.0))
+        self.next = whole.saturating_mul(2).min(self.longest);
+        whole.saturating_sub(whole.mul_f64(0.5 * (self.chance)().clamp(0.0, 1.0)))
     }
 
     /// Begins anew, after what has worked.
@@ -175,7 +175,7 @@ pub struct Reconnect {
     /// Where the sessions are to be. Servers may say otherwise, each for the next one; where that fails, it is here again.
     pub place: Place,
     pub backoff: Backoff,
-    /// How long another session is tried for, and tracks wait. Zero: not at all.
+    /// How long another session is tried for, and tracks wait. Zero: not at all; [`Duration::MAX`]: for ever.
     pub patience: Duration,
 }
 

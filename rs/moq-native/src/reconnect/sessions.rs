@@ -69,7 +69,8 @@ impl<D, R, T: FnMut(State<'_>)> Sessions<D, R, T> {
                     None => info!("session ended by the peer, reconnecting"),
                 }
                 told(State::Reconnecting { lost: ended });
-                deadline.set(Some(Instant::now() + *patience));
+                // Beyond what a clock can say, there is none.
+                deadline.set(Instant::now().checked_add(*patience));
             };
             let mut is_over = false;
             if let Some(ended) = ended {

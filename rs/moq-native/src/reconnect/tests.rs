@@ -8,6 +8,7 @@ use moq_lite::{
     },
 };
 use moq_proto::{HopId, Path, Version};
+use proptest::{collection::vec, prelude::*};
 use tokio::{
     task::spawn_local,
     time::{sleep, timeout},
@@ -27,6 +28,33 @@ fn waits_grow_to_the_longest_and_begin_anew() {
     assert_eq!(waits, [100, 200, 300, 250, 500]);
     backoff.reset();
     assert_eq!(backoff.wait().as_millis(), 100);
+}
+
+proptest! {
+    #[test]
+    fn no_wait_is_longer_than_the_longest_or_shorter_than_half_its_time(
+        first in 1_u64..=u64::MAX,
+        longest in 1_u64..=u64::MAX,
+        chances in vec(-1.0..2.0, 1..80),
+    ) {
+        let (first, longest) = (Duration::from_nanos(first), Duration::from_nanos(longest));
+        let (mut chance, tries) = (chances.clone().into_iter(), chances.len());
+        let mut backoff = Backoff::new(first, longest, move || chance.next().unwrap());
+        let mut whole = first.min(longest);
+        for _ in 0..tries {
+            let wait = backoff.wait();
+            // The share of chance is reckoned in floating point.
+            let slack = whole / 1_000_000 + Duration::from_nanos(1);
+            prop_assert!(wait <= whole && wait + slack >= whole / 2, "{wait:?} of {whole:?}");
+            whole = (whole * 2).min(longest);
+        }
+    }
+}
+
+#[test]
+fn a_wait_without_end_is_one() {
+    let mut backoff = Backoff::new(Duration::MAX, Duration::MAX, || 0.0);
+    assert_eq!([(); 2].map(|()| backoff.wait()), [Duration::MAX; 2]);
 }
 
 #[test]
@@ -154,6 +182,23 @@ async fn whoever_finds_no_relay_gives_up_in_time() {
         assert!((Duration::from_secs(10)..Duration::from_secs(13)).contains(&took), "{took:?}");
         // 0.1 + 0.2 + 0.4 + 0.8 + 1.6, then every two seconds.
         assert_eq!(tries, 9);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_has_all_the_patience_there_is_goes_on_trying() {
+    story(async {
+        let relay = Relay::new();
+        let (there, here) = memory::connect(pair::options(Version::Lite05));
+        let (first, _) = tokio::join!(Session::connect(there.clone(), &[Version::Lite05]), relay.serve(here, Version::Lite05));
+        let hop = session::random_hop();
+        let origin = Origin::new(hop);
+        let dial = async |_: &Place| Err(NoRelay(Retry::Again));
+        let reconnect = reconnect(&origin, Duration::MAX);
+        there.lose();
+        let running = reconnect.run(first.unwrap(), dial, || roles(&origin, hop), |_| {});
+        assert!(timeout(Duration::from_secs(24 * 60 * 60), running).await.is_err());
     })
     .await;
 }
