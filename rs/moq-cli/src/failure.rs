@@ -1,6 +1,6 @@
 //! Failures: what they are called, the way out of them, and the exit status.
 
-use std::{io, process::ExitCode};
+use std::process::ExitCode;
 
 use http::StatusCode;
 use moq_native::ConnectError;
@@ -70,19 +70,41 @@ impl Failure {
 }
 
 fn way_to_connect(error: &ConnectError, needs_udp: bool) -> Option<&'static str> {
-    let text = error.to_string();
-    if ["certificate", "UnknownIssuer", "NotValidForName"].iter().any(|word| text.contains(word)) {
-        return Some("for a relay with a certificate of its own: http://HOST:PORT, or --tls-root, --tls-fingerprint, --insecure");
-    }
     match error {
-        ConnectError::Tcp(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Some("does this port speak TLS? ws:// does without")
+        ConnectError::Pin(_) => Some("http:// is for development relays that speak HTTP there; for others, use https://"),
+        ConnectError::Quic(_) | ConnectError::Tls(_) => {
+            certificate(&error.to_string()).or_else(|| way_to_relay(error, needs_udp))
         }
+        _ => way_to_relay(error, needs_udp),
+    }
+}
+
+/// What to do about a certificate that is not believed. The reason is text to all but the verifier.
+fn certificate(error: &str) -> Option<&'static str> {
+    let says = |words: &[&str]| words.iter().any(|word| error.contains(word));
+    if says(&["certificate expired", "certificate not valid yet"]) {
+        return Some("the relay needs a new certificate, unless the clock of this machine is wrong");
+    }
+    if says(&["SHA-256"]) {
+        return Some("certificates are renewed: ask the relay's owner, or for a development relay its /certificate.sha256");
+    }
+    says(&["certificate", "UnknownIssuer", "NotValidForName"])
+        .then_some("for a relay with a certificate of its own: http://HOST:PORT, or --tls-root, --tls-fingerprint, --insecure")
+}
+
+fn way_to_relay(error: &ConnectError, needs_udp: bool) -> Option<&'static str> {
+    match error {
+        ConnectError::Tls(_) => Some("does this port speak TLS? ws:// does without"),
+        ConnectError::WebSocket(_) => Some("does this port speak HTTP without TLS? wss:// is with it"),
         ConnectError::Late(_) | ConnectError::Quic(_) if needs_udp => {
             Some("is a relay there, and does UDP pass? wss:// and ws:// do without UDP")
         }
-        ConnectError::Late(_) | ConnectError::Quic(_) | ConnectError::Tcp(_) => Some("is a relay there?"),
-        ConnectError::Pin(_) => Some("http:// is for development relays; for others, use https://"),
+        ConnectError::Late(_)
+        | ConnectError::Quic(_)
+        | ConnectError::Unanswered { .. }
+        | ConnectError::TcpTo { .. }
+        | ConnectError::Tcp(_)
+        | ConnectError::Unix { .. } => Some("is a relay there?"),
         _ => None,
     }
 }

@@ -34,7 +34,8 @@ impl FromStr for Target {
     type Err = TargetError;
 
     fn from_str(text: &str) -> Result<Self, TargetError> {
-        if !text.contains("://") {
+        // A Unix socket has no host, and so may go without the slashes of one.
+        if !text.contains("://") && !text.starts_with("unix:/") {
             return Err(TargetError::NoScheme);
         }
         let url = Url::parse(text)?;
@@ -114,6 +115,12 @@ mod tests {
             assert!(!shown.contains("secret") && shown.contains("/room"), "{shown}");
             assert!(target.has_token());
         }
+    }
+
+    #[test]
+    fn a_unix_socket_may_go_without_the_slashes_of_a_host() {
+        let target: Target = "unix:/run/moq.sock?path=/room".parse().unwrap();
+        assert_eq!(target, "unix:///run/moq.sock?path=/room".parse().unwrap());
     }
 
     #[test]

@@ -74,7 +74,7 @@ fn no_relay_ends_with_1_and_says_what_to_look_for() {
     drop(tcp);
 
     let url = format!("ws://{closed}");
-    ended(&Program::run(&["announced", &url]), 1, &["connecting: TCP: ", "is a relay there?"]);
+    ended(&Program::run(&["announced", &url]), 1, &["connecting: TCP to 127.0.0.1:", "is a relay there?"]);
     let relay = Relay::start();
     let url = relay.url(Over::WebSocket, "/").replace("ws://", "wss://");
     ended(&Program::run(&["announced", "--insecure", &url]), 1, &["connecting: ", "does this port speak TLS?"]);
