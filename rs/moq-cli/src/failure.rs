@@ -86,7 +86,7 @@ fn certificate(error: &str) -> Option<&'static str> {
         return Some("the relay needs a new certificate, unless the clock of this machine is wrong");
     }
     if says(&["SHA-256"]) {
-        return Some("certificates are renewed: ask the relay's owner, or for a development relay its /certificate.sha256");
+        return Some("certificates are renewed: --tls-fingerprint with the new one, which a relay tells at /certificate.sha256");
     }
     says(&["certificate", "UnknownIssuer", "NotValidForName"])
         .then_some("for a relay with a certificate of its own: http://HOST:PORT, or --tls-root, --tls-fingerprint, --insecure")
@@ -122,4 +122,29 @@ pub(crate) fn tell(error: &anyhow::Error) -> ExitCode {
         eprintln!("     {way_out}");
     }
     ExitCode::from(failure.map_or(1, Failure::status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_certificate_that_is_not_believed_has_its_own_way_out() {
+        for (error, way) in [
+            ("invalid peer certificate: UnknownIssuer", "--tls-root, --tls-fingerprint, --insecure"),
+            ("invalid peer certificate: certificate not valid for name \"a\"; certificate is only valid for b", "--insecure"),
+            ("invalid peer certificate: certificate expired: verification time 2 (UNIX)", "a new certificate"),
+            ("invalid peer certificate: certificate not valid yet: verification time 1 (UNIX)", "clock"),
+            ("other error: the certificate shown has the SHA-256 00", "--tls-fingerprint with the new one"),
+        ] {
+            assert!(certificate(error).unwrap().contains(way), "{error}");
+        }
+        assert_eq!(certificate("received corrupt message of type InvalidContentType"), None);
+    }
+
+    #[test]
+    fn a_page_that_tells_no_fingerprint_is_not_taken_for_a_certificate() {
+        let pin = ConnectError::Pin(moq_native::PinError::NotHttp);
+        assert!(way_to_connect(&pin, true).unwrap().starts_with("http:// is for development relays"));
+    }
 }
