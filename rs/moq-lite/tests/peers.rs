@@ -97,6 +97,32 @@ async fn every_id_that_we_choose_is_read_exactly_by_javascript_and_none_is_zero(
     .await;
 }
 
+/// `@moq/net` 0.1.1 has ids of 62 bits, of which `@moq/lite` 0.2, that has none of its own, hears nothing more.
+#[tokio::test(start_paused = true)]
+async fn who_has_no_name_is_told_of_no_hop_that_javascript_cannot_read() {
+    story(async {
+        let (version, long) = (Version::Lite04, JAVASCRIPT_MAX + 1);
+        let dialect = version.dialect();
+        let server = Server::new();
+        let here = server.origin.producer(Path::root(), vec![Path::root()], Horizon::new());
+        let cam = broadcast::Producer::new(server.budget.account());
+        let route = Route { hops: chain(&[long, JAVASCRIPT_MAX]), cost: Cost::LIVE, local: false };
+        let _on_air = here.publish(&path("cam"), route, cam.consume()).unwrap();
+
+        for (name, told) in [(0, 0), (9, long)] {
+            let mut viewer = server.join(version).await;
+            let request = AnnounceRequest { prefix: path("cam"), exclude: hop(name), hidden: false };
+            let wire = dialect.announce_request.to_wire(&request);
+            let (_send, mut recv) = viewer.bare.open_bi(&[&[lite::stream::ANNOUNCE.get() as u8], &wire[..]].concat()).await;
+            let hops = chain(&[told, JAVASCRIPT_MAX, server.origin.id().get()]);
+            let expected = dialect.announce.to_wire(&Announce::Active { suffix: Path::root(), hops });
+            let heard = soon("the announcement", read(&mut recv, expected.len())).await.unwrap();
+            assert_eq!(heard[..], expected[..], "to {name}");
+        }
+    })
+    .await;
+}
+
 /// `@moq/lite` and `@moq/net` 0.1 choke on hops behind an end.
 #[tokio::test(start_paused = true)]
 async fn an_announcement_that_ends_has_no_hops() {

@@ -59,6 +59,7 @@ pub(in super::super) async fn answer<C: Connection>(
             exclude if !exclude.is_unknown() => exclude,
             _ => shared.peer_setup().await.map_or(HopId::UNKNOWN, |setup| setup.hop),
         };
+        teller.is_nameless = declared.is_unknown();
         shared.identify(declared);
         feed = Some(outbound.announced(&request.prefix, request.hidden));
     }
@@ -106,6 +107,8 @@ async fn next_batch(feed: &mut Announced, teller: &mut Teller) -> Option<Bytes> 
 struct Teller {
     dialect: &'static lite::Dialect,
     hop: HopId,
+    /// The peer has not said who it is.
+    is_nameless: bool,
     held: HashMap<Path, Held>,
     next_id: u64,
 }
@@ -118,7 +121,7 @@ struct Held {
 
 impl Teller {
     fn new<C: Connection>(shared: &Shared<C>) -> Self {
-        Self { dialect: shared.dialect, hop: shared.hop, held: HashMap::new(), next_id: 0 }
+        Self { dialect: shared.dialect, hop: shared.hop, is_nameless: false, held: HashMap::new(), next_id: 0 }
     }
 
     /// The first answer, and the set that exists now.
@@ -219,6 +222,12 @@ impl Teller {
             Hops::SenderIncluded | Hops::Count => {
                 let mut hops = hops.clone();
                 hops.push(self.hop).ok()?;
+                if self.is_nameless {
+                    // `@moq/lite` 0.2 never says who it is, and hears of nothing any more after an id that JavaScript cannot hold,
+                    // which `@moq/net` 0.1.1 has. Whoever has no name finds no loops, so it loses nothing.
+                    let readable = |hop: HopId| if hop.get() > VarInt::JS_MAX.get() { HopId::UNKNOWN } else { hop };
+                    hops = HopChain::try_from_iter(hops.iter().map(readable)).ok()?;
+                }
                 Some(hops)
             }
         }
