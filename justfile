@@ -27,9 +27,10 @@ browser:
 media seconds="60":
     MEDIA_SECONDS={{ seconds }} npm run --silent --prefix dev/clients test:media
 
-# The media programs that others run, and their moq-token, against this relay (needs ffmpeg; builds them first, for minutes)
-interop:
-    dev/interop/run
+# The clients that others run, in the releases of the last year, against this relay: `just interop packages` takes npm alone, minutes;
+# the media programs need ffmpeg, and are built first, for long
+interop *what:
+    dev/interop/run {{ what }}
 
 # Lays the code out as `dev/test` wants it
 fmt:

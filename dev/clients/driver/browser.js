@@ -22,23 +22,23 @@ const FLAGS = [
   "--disable-sync",
 ];
 
-const HTML = `<!doctype html><meta charset="utf-8"><title>moq</title><script type="module" src="/roles.js"></script>`;
+const htmlOf = (host) => `<!doctype html><meta charset="utf-8"><title>moq</title><script type="module" src="/${host}.js"></script>`;
 
 /** Starts Chromium, with these flags besides. */
 export function launch(flags = []) {
   return chromium.launch({ executablePath: CHROMIUM, headless: true, args: [...FLAGS, ...flags] });
 }
 
-/** Starts the one browser of a run and the server of its page. */
-export async function startBrowser() {
-  const script = await bundle("roles");
+/** Starts the one browser of a run and the server of its pages. `hosts`: further scripts for pages, by name. */
+export async function startBrowser(hosts = {}) {
+  const scripts = { roles: await bundle("page/roles"), ...hosts };
   const holds = new Map();
   const server = createServer((request, response) => {
     const hold = holds.get(request.url);
     if (hold) return hold(response);
-    const isScript = request.url === "/roles.js";
+    const [name, isScript] = [request.url.replace(/^\/|\.js$/g, ""), request.url.endsWith(".js")];
     response.setHeader("content-type", isScript ? "text/javascript" : "text/html");
-    response.end(isScript ? script : HTML);
+    response.end(isScript ? scripts[name] : htmlOf(name));
   }).listen(0, "localhost");
   await once(server, "listening");
   const browser = await launch();
@@ -46,7 +46,10 @@ export async function startBrowser() {
 
   return {
     version: browser.version(),
-    /** The roles, on behalf of one test; `close` closes its pages. `hasWebTransport: false` takes it away from them. */
+    /**
+     * The roles, on behalf of one test; `close` closes its pages. `hasWebTransport: false` takes it away from them. A role's option
+     * `host` names the script that has it.
+     */
     place: (options) => browserPlace(browser, url, holds, options),
     async close() {
       await browser.close();
@@ -60,16 +63,16 @@ async function browserPlace(browser, url, holds, { hasWebTransport = true } = {}
   const context = await browser.newContext();
   if (!hasWebTransport) await context.addInitScript(() => delete globalThis.WebTransport);
   const errors = [];
-  const openPage = async () => {
+  const openPage = async (host = "roles") => {
     const page = await context.newPage();
     page.on("pageerror", (error) => errors.push(String(error.stack ?? error)));
-    await page.goto(url);
+    await page.goto(url + host);
     await page.waitForFunction(() => globalThis.host);
     return page;
   };
   const call = (page, name, ...args) => page.evaluate(([name, args]) => globalThis.host[name](...args), [name, args]);
   const role = async (kind, options) => {
-    const page = await openPage();
+    const page = await openPage(options.host);
     await call(page, "open", kind, options);
     return {
       ...Object.fromEntries(METHODS[kind].map((method) => [method, (...args) => call(page, "call", method, ...args)])),

@@ -3,11 +3,12 @@
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
-/** The script of `page/{name}.js`, in bytes. */
-export async function bundle(name) {
+/** The script of `{name}.js`, in bytes; `alias` puts other packages, or folders, in the place of some. */
+export async function bundle(name, alias = {}) {
   const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL(`../page/${name}.js`, import.meta.url))],
+    entryPoints: [fileURLToPath(new URL(`../${name}.js`, import.meta.url))],
     bundle: true,
+    alias,
     format: "esm",
     write: false,
     logLevel: "error",

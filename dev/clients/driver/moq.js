@@ -8,24 +8,30 @@ import { BINARY as RELAY } from "./relay.js";
 
 export const BINARY = process.env.MOQ ?? join(dirname(RELAY), "moq");
 
+const FRAMES = framesPerGroup("mixed");
+
 /** What `roles/peer.js` writes into these groups, as `moq --frames length` has it. */
 export function spelled(...groups) {
-  const pieces = groups.flatMap((group) =>
-    Array.from({ length: framesPerGroup("mixed") }, (_, frame) => {
-      const payload = frameAt("mixed", group, frame);
-      const length = Buffer.alloc(4);
-      length.writeUInt32BE(payload.length);
-      return Buffer.concat([length, payload]);
-    }),
-  );
-  return Buffer.concat(pieces);
+  return Buffer.concat(groups.flatMap((group) => Array.from({ length: FRAMES }, (_, frame) => spelledFrame(group, frame))));
+}
+
+/** One frame of them. */
+export function spelledFrame(group, frame) {
+  const payload = frameAt("mixed", group, frame);
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(payload.length);
+  return Buffer.concat([length, payload]);
 }
 
 /** Starts `moq` with these arguments and this input, which goes on; `ended` is what it has written once it has ended well. */
 export function moq(args, input) {
   const child = spawn(BINARY, args, { stdio: ["pipe", "pipe", "pipe"] });
   const [output, errors] = [[], []];
-  child.stdout.on("data", (data) => output.push(data));
+  let look = () => {};
+  child.stdout.on("data", (data) => {
+    output.push(data);
+    look();
+  });
   child.stderr.on("data", (data) => errors.push(data));
   const exited = new Promise((resolve, reject) => {
     child.on("error", reject);
@@ -40,8 +46,18 @@ export function moq(args, input) {
   if (input) child.stdin.write(input);
   return {
     ended: () => within(SOON_MS, exited, () => `the end of ${BINARY} ${args.join(" ")}: ${Buffer.concat(errors)}`),
+    /** Waits until what it has written passes this test. */
+    writes(test, what) {
+      const passed = new Promise((resolve) => {
+        look = () => test(Buffer.concat(output)) && resolve();
+      });
+      look();
+      return within(SOON_MS, passed, () => `${what()}; it has written ${Buffer.concat(output).length} bytes. ${Buffer.concat(errors)}`);
+    },
     /** More input. */
     write: (data) => child.stdin.write(data),
+    /** No more input. */
+    finish: () => child.stdin.end(),
     kill: () => child.kill("SIGKILL"),
   };
 }

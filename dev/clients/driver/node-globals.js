@@ -17,6 +17,11 @@ Set.prototype.difference ??= function difference(other) {
   return new Set([...this].filter((item) => !other.has(item)));
 };
 
+const iterators = Object.getPrototypeOf(Object.getPrototypeOf([].values()));
+iterators.toArray ??= function toArray() {
+  return [...this];
+};
+
 // The packages tell the console about every stream. `CLIENT_LOG=1` lets them.
 if (!process.env.CLIENT_LOG) {
   for (const level of ["debug", "log", "info", "warn", "error"]) console[level] = () => {};

@@ -4,18 +4,25 @@ import "./node-globals.js";
 import { Worker } from "node:worker_threads";
 import { METHODS } from "../roles/host.js";
 
-/** The roles, on behalf of one test; `close` ends what the test left running. */
+/** The roles as they are written. What `driver/bundle.js` makes of them, with other packages, may stand in for them. */
+const ROLES = new URL("../roles/host.js", import.meta.url).href;
+
+/** The roles, on behalf of one test; `close` ends what the test left running. A role's option `host` is the module that has it. */
 export function nodePlace() {
   const threads = [];
-  const start = () => {
-    const thread = new Thread();
+  const start = (host = ROLES) => {
+    const thread = new Thread(host);
     threads.push(thread);
     return thread;
   };
   const role = async (kind, options) => {
-    const thread = start();
+    const thread = start(options.host);
     await thread.call("open", kind, options);
-    return Object.fromEntries(METHODS[kind].map((method) => [method, (...args) => thread.call("call", method, ...args)]));
+    return {
+      ...Object.fromEntries(METHODS[kind].map((method) => [method, (...args) => thread.call("call", method, ...args)])),
+      /** Ends the thread, and its session without a word. */
+      leave: () => thread.end(),
+    };
   };
   return {
     publisher: (options) => role("publisher", options),
@@ -28,11 +35,12 @@ export function nodePlace() {
 }
 
 class Thread {
-  #worker = new Worker(new URL("worker.js", import.meta.url));
+  #worker;
   #calls = new Map();
   #lastId = 0;
 
-  constructor() {
+  constructor(host) {
+    this.#worker = new Worker(new URL("worker.js", import.meta.url), { workerData: host });
     this.#worker.on("message", ({ id, value, error }) => {
       const { resolve, reject } = this.#calls.get(id);
       this.#calls.delete(id);

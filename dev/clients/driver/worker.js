@@ -1,8 +1,12 @@
-/** What a worker thread holds: a role, called with `{ id, name, args }` and answering `{ id, value }` or `{ id, error }`. */
+/**
+ * What a worker thread holds: a role, called with `{ id, name, args }` and answering `{ id, value }` or `{ id, error }`. `workerData`
+ * is the module that has the roles.
+ */
 
 import "./node-globals.js";
-import { parentPort } from "node:worker_threads";
-import { host } from "../roles/host.js";
+import { parentPort, workerData } from "node:worker_threads";
+
+const { host } = await import(workerData);
 
 // A browser only reports these. @moq/lite leaves some behind when a session is closed while data arrives.
 process.on("unhandledRejection", () => {});

@@ -1,16 +1,25 @@
-/** `@moq/lite` behind the face that `publisher.js` and `viewer.js` know; `net.js` is its twin. */
+/**
+ * `@moq/lite` behind the face that `publisher.js` and `viewer.js` know; `net.js` is its twin. `@moq/net` 0.1, which came after it, has
+ * the same shape, and `@kixelated/moq` 0.9, which came before, nearly so.
+ */
 
 import * as Moq from "@moq/lite";
 
 /** The priority this package's viewers ask for. One track a session, so any will do. */
 const PRIORITY = 1;
 
-/** Opens a session. The package tries WebTransport, then WebSocket, and is left to itself in that. */
-export async function connect(url) {
-  const connection = await Moq.Connection.connect(new URL(url));
+/** What a connection speaks that does not tell: `@kixelated/moq` knows no other version. */
+const UNTOLD = "moq-lite-01";
+
+/**
+ * Opens a session. The package tries WebTransport, then WebSocket, and is left to itself in that, unless there is to be no
+ * WebSocket.
+ */
+export async function connect(url, { webSocket = true } = {}) {
+  const connection = await Moq.Connection.connect(new URL(url), { websocket: { enabled: webSocket } });
   return {
     connection,
-    version: connection.version,
+    version: connection.version ?? UNTOLD,
     // The package does not tell; only WebTransport negotiates a version newer than 02 here.
     transport: connection.version === "moq-lite-02" ? "websocket" : "webtransport",
     closed: connection.closed,
@@ -18,7 +27,7 @@ export async function connect(url) {
   };
 }
 
-/** Publishes `path`; `serve(sink)` is called each time the relay asks for a track. */
+/** Publishes `path` until it is closed; `serve(sink)` is called each time the relay asks for a track. */
 export function publish({ connection }, path, serve, has = () => true) {
   const broadcast = new Moq.Broadcast();
   connection.publish(Moq.Path.from(path), broadcast);
@@ -28,6 +37,7 @@ export function publish({ connection }, path, serve, has = () => true) {
       else request.track.close(new Error("not published"));
     }
   })();
+  return { close: () => broadcast.close() };
 }
 
 /** One track on its way to the relay. */
@@ -70,7 +80,7 @@ export function subscribe({ connection }, path, track) {
   const subscription = broadcast.subscribe(track, PRIORITY);
   return {
     async nextGroup() {
-      const group = await subscription.recvGroup();
+      const group = await (subscription.recvGroup ?? subscription.nextGroup).call(subscription);
       return group && { sequence: group.sequence, nextFrame: () => group.readFrame() };
     },
     close() {

@@ -20,7 +20,10 @@ export async function connect(url, { webSocket = true } = {}) {
   };
 }
 
-/** Publishes `path`; `serve(sink)` is called each time the relay asks for a track, `has(name)`, which is refused otherwise. */
+/**
+ * Publishes `path` until it is closed; `serve(sink)` is called each time the relay asks for a track, `has(name)`, which is refused
+ * otherwise.
+ */
 export function publish({ connection }, path, serve, has = () => true) {
   const broadcast = new Moq.Broadcast.Producer();
   connection.publish(Moq.Path.from(path), broadcast);
@@ -30,6 +33,7 @@ export function publish({ connection }, path, serve, has = () => true) {
       else request.reject(new Error("not published"));
     }
   })();
+  return { close: () => broadcast.close() };
 }
 
 /** One track on its way to the relay. */

@@ -7,6 +7,7 @@ import { packages } from "./packages.js";
 export class Publisher {
   #options;
   #session;
+  #broadcast;
   #sinks = new Set();
   /** The newest group, and when each of its frames was written. */
   #group;
@@ -23,9 +24,24 @@ export class Publisher {
     publisher.#options = options;
     publisher.#group = options.firstGroup ?? 0;
     publisher.#session = await packages[options.package].connect(options.url, options);
-    const serve = (sink) => publisher.#serve(sink);
-    packages[options.package].publish(publisher.#session, options.path, serve, (name) => name === options.track);
+    publisher.publish();
     return publisher;
+  }
+
+  /** Publishes the broadcast, which it does from the start: again, once it has been withdrawn. */
+  publish() {
+    const { package: name, path, track } = this.#options;
+    this.#broadcast = packages[name].publish(
+      this.#session,
+      path,
+      (sink) => this.#serve(sink),
+      (asked) => asked === track,
+    );
+  }
+
+  /** Takes the broadcast off the air, and keeps the session. */
+  withdraw() {
+    this.#broadcast.close();
   }
 
   /** Writes a frame every `frameMs` milliseconds from now on. */

@@ -18,6 +18,7 @@ export class Viewer {
   #pauseMs = 0;
   #bytes = 0;
   #announcedTimes = 0;
+  #isOnAir = false;
   #waiting = new Set();
 
   /**
@@ -33,6 +34,14 @@ export class Viewer {
     viewer.#announcements = packages[options.package].announced(viewer.#session, options.path);
     void viewer.#follow();
     return viewer;
+  }
+
+  /** Resolves when the broadcast is on air, or is not any more. */
+  hears(isOnAir) {
+    return this.#until(
+      () => this.#isOnAir === isOnAir,
+      () => `the broadcast to be ${isOnAir ? "on" : "off"} air`,
+    );
   }
 
   /** Resolves when this group, or a newer one, has come whole. */
@@ -97,10 +106,12 @@ export class Viewer {
       if (event.path !== "") continue;
       this.#subscription?.close();
       this.#subscription = undefined;
+      this.#isOnAir = event.active;
       if (event.active) {
         this.#announcedTimes++;
         void this.#subscribe();
       }
+      this.#changed();
     }
   }
 
