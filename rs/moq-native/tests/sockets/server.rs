@@ -281,7 +281,7 @@ fn a_unix_socket_whose_server_accepts_nobody_holds_up_no_start() {
         waiting.push(client);
     }
 
-    let (told, bound) = std::sync::mpsc::channel();
+    let (told, bound) = std::sync::mpsc::sync_channel(1);
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _inside = runtime.enter();
