@@ -9,7 +9,7 @@ use std::{
 use http::{HeaderValue, StatusCode, header::SEC_WEBSOCKET_PROTOCOL};
 use moq_lite::transport::Connection;
 use moq_native::{
-    AnyConnection, Client, ConnectError, Server,
+    AnyConnection, Client, ClientConfig, ConnectError, Server,
     backend::qmux,
     tls::{Certificates, ServerTls, Trust},
 };
@@ -123,6 +123,26 @@ async fn refuse_wss(listener: TcpListener, certificates: &Certificates, status: 
     let tls = TlsAcceptor::from(Arc::new(ServerTls::from(certificates.clone()).tcp_config(&["http/1.1"]).unwrap()));
     let (tcp, _) = listener.accept().await.unwrap();
     answer(tls.accept(tcp).await.unwrap(), format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")).await;
+}
+
+#[tokio::test]
+async fn a_websocket_waits_for_its_head_start_to_end() {
+    assert_eq!(ClientConfig::default().websocket_after, Some(Duration::from_millis(200)));
+    let certificates = Certificates::generate(&["localhost"]).unwrap();
+    let (_silent, listener) = without_udp().await;
+    let mut config = client_config(Trust::Fingerprints(certificates.fingerprints()));
+    config.websocket_after = Some(Duration::from_millis(300));
+    let client = Client::new(config).unwrap();
+    let url = url("https", listener.local_addr().unwrap(), "/");
+    let begun = Instant::now();
+    soon(async {
+        tokio::select! {
+            connected = client.connect(&url) => panic!("{connected:?}"),
+            _ = listener.accept() => {}
+        }
+    })
+    .await;
+    assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
