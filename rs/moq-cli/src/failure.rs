@@ -71,6 +71,7 @@ impl Failure {
 
 fn way_to_connect(error: &ConnectError, needs_udp: bool) -> Option<&'static str> {
     match error {
+        ConnectError::Unanswered { websocket, .. } => way_to_connect(websocket, needs_udp),
         ConnectError::Pin(_) => Some("http:// is for development relays that speak HTTP there; for others, use https://"),
         ConnectError::Quic(_) | ConnectError::Tls(_) => {
             certificate(&error.to_string()).or_else(|| way_to_relay(error, needs_udp))
@@ -101,7 +102,6 @@ fn way_to_relay(error: &ConnectError, needs_udp: bool) -> Option<&'static str> {
         }
         ConnectError::Late(_)
         | ConnectError::Quic(_)
-        | ConnectError::Unanswered { .. }
         | ConnectError::TcpTo { .. }
         | ConnectError::Tcp(_)
         | ConnectError::Unix { .. } => Some("is a relay there?"),
@@ -140,6 +140,13 @@ mod tests {
             assert!(certificate(error).unwrap().contains(way), "{error}");
         }
         assert_eq!(certificate("received corrupt message of type InvalidContentType"), None);
+    }
+
+    #[test]
+    fn where_udp_is_dropped_the_way_out_is_that_of_the_websocket() {
+        let websocket = Box::new(ConnectError::Tls(std::io::Error::other("invalid peer certificate: UnknownIssuer")));
+        let unanswered = ConnectError::Unanswered { limit: std::time::Duration::from_secs(1), websocket };
+        assert!(way_to_connect(&unanswered, false).unwrap().contains("--tls-root"));
     }
 
     #[test]

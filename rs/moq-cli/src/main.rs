@@ -30,7 +30,7 @@ mod target;
 mod token;
 mod wall;
 
-use std::{process::ExitCode, time::Duration};
+use std::{io, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -83,9 +83,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting a runtime")?;
-    // Sessions stay on their thread.
-    LocalSet::new().block_on(&runtime, async {
+    let ended = block_on(async {
         let signals = Signals::listen().context("listening for signals")?;
         let result = match command {
             Command::Publish(options) => options.run(signals).await,
@@ -99,5 +97,45 @@ fn run(command: Command) -> anyhow::Result<()> {
         };
         tokio::time::sleep(GOODBYE).await;
         result
-    })
+    });
+    ended.context("starting a runtime")?
+}
+
+/// Runs a command on this thread, where its sessions stay. Once it has ended nothing is waited for: the system may take half a
+/// minute over a name that nobody looks up any more.
+fn block_on<T>(command: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let ended = LocalSet::new().block_on(&runtime, command);
+    runtime.shutdown_background();
+    Ok(ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread};
+
+    use tokio::{sync::oneshot, task::spawn_blocking};
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_the_system_looks_up_for_ever_holds_up_no_end() {
+        let (let_go, looked_up) = mpsc::sync_channel::<()>(1);
+        let (told, ended) = mpsc::sync_channel(1);
+        thread::spawn(move || {
+            let (begin, begun) = oneshot::channel();
+            let look_up = move || {
+                let _ = begin.send(());
+                let _ = looked_up.recv();
+            };
+            let command = async {
+                drop(spawn_blocking(look_up));
+                begun.await.unwrap();
+            };
+            block_on(command).unwrap();
+            told.send(()).unwrap();
+        });
+        ended.recv_timeout(Duration::from_secs(20)).expect("an end");
+        drop(let_go);
+    }
 }
