@@ -5,6 +5,7 @@
 //! first hop: a publisher that was restarted makes a new one. Spec: moq-lite-05, "Track" and "SUBSCRIBE".
 
 mod aside;
+mod beginning;
 mod consumer;
 mod edge;
 mod fetch;
@@ -32,6 +33,7 @@ use moq_proto::{CloseCode, Path, Timescale, Timestamp, close};
 pub(crate) use self::key::Key;
 pub use self::{
     aside::ASIDE_MAX,
+    beginning::{Beginning, ToCome},
     consumer::Consumer,
     edge::Edge,
     fetch::{FETCHES_MAX, Fetch, FetchError, Fetcher, Wanted},

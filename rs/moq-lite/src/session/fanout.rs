@@ -37,7 +37,7 @@ use crate::{
 /// acknowledgement by about a millisecond.
 const VISITS_MAX: usize = 256;
 
-/// How often blocked viewers are looked after. Runs only while there are some.
+/// How often viewers to whom time matters are looked after. Runs only while there are some.
 const TICK: Duration = Duration::from_millis(20);
 
 /// One shard's viewers. [`run`](Self::run) is its life; sessions sit their viewers down through its [`Handle`].
@@ -70,8 +70,9 @@ struct Floor<C: Connection> {
     by_track: HashMap<track::Id, Token>,
     /// Seats to be visited, in the order in which they came to be. A seat stands here once.
     visits: VecDeque<usize>,
-    /// Seats that cannot take what they want. A seat stands here once, until a tick finds that it can.
-    blocked: VecDeque<usize>,
+    /// Seats to which time matters, mostly since they cannot take what they want. A seat stands here once, until a tick finds
+    /// that it does no more.
+    timed: VecDeque<usize>,
     scratch: Chunks,
     /// Groups that arrived at the track now rung.
     fresh: Vec<group::Consumer>,
@@ -87,7 +88,7 @@ struct Seated<C: Connection> {
     /// The viewer itself asked for the visit: there is room, or it is new.
     roomy: bool,
     /// Looked after by the tick.
-    blocked: bool,
+    timed: bool,
 }
 
 /// One track that has viewers on this shard.
@@ -106,7 +107,7 @@ impl<C: Connection> Fanout<C> {
             stages: Slab::new(),
             by_track: HashMap::new(),
             visits: VecDeque::new(),
-            blocked: VecDeque::new(),
+            timed: VecDeque::new(),
             scratch: Chunks::new(),
             fresh: Vec::new(),
             tally: Tally::default(),
@@ -171,10 +172,10 @@ impl<C: Connection> Fanout<C> {
         !floor.visits.is_empty()
     }
 
-    /// Looks after viewers that take nothing now: lets go of what is stale.
+    /// Looks after viewers to whom time matters: lets go of what is stale.
     fn tick(&mut self, cx: &mut Context<'_>, now: Instant) {
         let floor = &mut *self.floor.borrow_mut();
-        if floor.blocked.is_empty() {
+        if floor.timed.is_empty() {
             self.armed = false;
             return;
         }
@@ -183,7 +184,7 @@ impl<C: Connection> Fanout<C> {
             self.sleep.as_mut().reset(next);
         }
         if self.sleep.as_mut().poll(cx).is_ready() {
-            floor.look_after_blocked(now);
+            floor.look_after_timed(now);
             self.sleep.as_mut().reset(next);
             // Arms the timer again; it lies in the future.
             let _ = self.sleep.as_mut().poll(cx);
@@ -229,25 +230,25 @@ impl<C: Connection> Floor<C> {
             viewer.fail(Outcome::Panicked);
         }
         self.scratch.clear();
-        if seated.viewer.is_blocked() && !std::mem::replace(&mut seated.blocked, true) {
-            self.blocked.push_back(key);
+        if seated.viewer.is_timed() && !std::mem::replace(&mut seated.timed, true) {
+            self.timed.push_back(key);
         }
     }
 
-    /// Lets the blocked viewers go of what is stale, so many a tick that nobody else has to wait for it.
-    fn look_after_blocked(&mut self, now: Instant) {
-        for _ in 0..self.blocked.len().min(VISITS_MAX) {
-            let Some(key) = self.blocked.pop_front() else { break };
+    /// Does for the viewers what is due, for so many a tick that nobody else has to wait for it.
+    fn look_after_timed(&mut self, now: Instant) {
+        for _ in 0..self.timed.len().min(VISITS_MAX) {
+            let Some(key) = self.timed.pop_front() else { break };
             let Some(seated) = self.seats.get_mut(key) else { continue };
-            if !seated.blocked {
+            if !seated.timed {
                 continue;
             }
-            let let_go = seated.viewer.let_go(now, &mut self.tally);
-            seated.blocked = seated.viewer.is_blocked();
-            if seated.blocked {
-                self.blocked.push_back(key);
+            let changed = seated.viewer.look_after(now, &mut self.tally);
+            seated.timed = seated.viewer.is_timed();
+            if seated.timed {
+                self.timed.push_back(key);
             }
-            if let_go {
+            if changed {
                 self.queue(key, false);
             }
         }
@@ -271,7 +272,7 @@ impl<C: Connection> Handle<C> {
         let entry = floor.seats.vacant_entry();
         let key = entry.key();
         let bell = Arc::new(ViewerBell::new(key, self.ready.clone()));
-        entry.insert(Seated { viewer: make(bell.clone()), queued: false, roomy: false, blocked: false });
+        entry.insert(Seated { viewer: make(bell.clone()), queued: false, roomy: false, timed: false });
         floor.stages[token].seats.push(key);
         drop(guard);
         bell.wake_by_ref();
@@ -288,6 +289,11 @@ pub(super) struct Seat<C: Connection> {
 }
 
 impl<C: Connection> Seat<C> {
+    /// Asks the viewer something.
+    pub(super) fn ask<T>(&self, question: impl FnOnce(&Viewer<C>) -> T) -> T {
+        question(&self.floor.borrow().seats[self.key].viewer)
+    }
+
     /// Changes the viewer, who is then visited.
     pub(super) fn change(&self, change: impl FnOnce(&mut Viewer<C>)) {
         change(&mut self.floor.borrow_mut().seats[self.key].viewer);
@@ -309,7 +315,7 @@ impl<C: Connection> Drop for Seat<C> {
                 floor.stages.remove(self.token);
             }
             // A visit that is due finds nobody, which is well.
-            floor.blocked.retain(|&key| key != self.key);
+            floor.timed.retain(|&key| key != self.key);
             floor.seats.remove(self.key)
         };
         // Its streams are reset after the floor is free again.

@@ -22,7 +22,7 @@ pub(super) enum Outcome {
 /// A viewer's news for its conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct News {
-    /// The lowest group that is delivered.
+    /// The lowest group that is or may yet be delivered.
     pub(super) first: Option<u64>,
     /// No group at or above this will exist.
     pub(super) end: Option<u64>,

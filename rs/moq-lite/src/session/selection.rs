@@ -67,16 +67,16 @@ pub(super) struct Selection {
     missed: Option<u64>,
     /// No stream could be opened when last tried.
     starved: bool,
-    /// A group was sent.
-    begun: bool,
+    /// The lowest group that was sent.
+    lowest: Option<u64>,
 }
 
 impl Selection {
     pub(super) fn new(track: track::Consumer, wish: Wish) -> Self {
         let (seen, served) = (track.arrived(), Served::default());
         let (waiting, crowded_out) = (VecDeque::new(), 0);
-        let (floor, missed, starved, begun) = (None, None, false, false);
-        let mut selection = Self { track, wish, seen, floor, newest: 0, served, waiting, crowded_out, missed, starved, begun };
+        let (floor, missed, starved, lowest) = (None, None, false, None);
+        let mut selection = Self { track, wish, seen, floor, newest: 0, served, waiting, crowded_out, missed, starved, lowest };
         selection.look_back();
         selection
     }
@@ -108,7 +108,7 @@ impl Selection {
     pub(super) fn rewish(&mut self, wish: Wish) {
         let before = std::mem::replace(&mut self.wish, wish);
         if !wish.selects_like(&before) {
-            if let (false, Start::Floor(_), Start::Latest { .. }) = (self.begun, before.start, wish.start) {
+            if let (None, Start::Floor(_), Start::Latest { .. }) = (self.lowest, before.start, wish.start) {
                 // The newest may lie below a floor that was waited for.
                 self.floor = None;
             }
@@ -198,22 +198,29 @@ impl Selection {
         crowded_out + (before - self.waiting.len()) as u64
     }
 
-    /// The lowest group there will be if `sequence` is the first that is sent.
-    fn lowest_with(&self, sequence: u64) -> u64 {
-        match self.wish.start {
-            Start::Latest { strict: true } => sequence,
-            _ => self.waiting.iter().map(group::Consumer::sequence).chain(self.missed).fold(sequence, u64::min),
+    /// Whether a group was sent.
+    pub(super) fn has_begun(&self) -> bool {
+        self.lowest.is_some()
+    }
+
+    /// The lowest group that is or may yet be sent. `None`: none was, or what the track begins with is about to be said, which
+    /// is not waited for if `overdue`.
+    pub(super) fn start(&self, overdue: bool) -> Option<u64> {
+        let sent = self.lowest?;
+        let Start::Floor(floor) = self.wish.start else { return Some(sent) };
+        let lowest = self.waiting.iter().map(group::Consumer::sequence).chain(self.missed).fold(sent, u64::min);
+        match self.track.to_come(floor..lowest) {
+            track::ToCome::From(first) if !self.is_expired(first) => Some(first),
+            // Where the next one below has expired, all of them have.
+            track::ToCome::Unsaid if !overdue && !self.is_expired(lowest - 1) => None,
+            _ => Some(lowest),
         }
     }
 
     /// Goes through what waits, in order of arrival; but newest first once streams are scarce, as it is worth most then.
-    /// Returns the lowest group that is or may yet be sent, once one was opened.
-    pub(super) fn serve<E>(
-        &mut self,
-        mut open: impl FnMut(&group::Consumer, &Wish) -> Result<Opening, E>,
-    ) -> Result<Option<u64>, E> {
+    pub(super) fn serve<E>(&mut self, mut open: impl FnMut(&group::Consumer, &Wish) -> Result<Opening, E>) -> Result<(), E> {
         let newest_first = self.starved;
-        let (mut passed, mut first) = (0, None);
+        let mut passed = 0;
         while passed < self.waiting.len() {
             let at = if newest_first { self.waiting.len() - 1 - passed } else { passed };
             let group = &self.waiting[at];
@@ -228,7 +235,6 @@ impl Selection {
             match opening {
                 Opening::Opened => {
                     self.starved = false;
-                    first.get_or_insert(self.lowest_with(sequence));
                     self.begin(sequence);
                     self.waiting.remove(at);
                 }
@@ -238,21 +244,21 @@ impl Selection {
                 Opening::NotYet => passed += 1,
                 Opening::NoStream => {
                     self.starved = true;
-                    return Ok(first);
+                    return Ok(());
                 }
-                Opening::Full => return Ok(first),
+                Opening::Full => return Ok(()),
             }
         }
         self.starved = false;
-        Ok(first)
+        Ok(())
     }
 
     /// On moq-lite-05 the first group sent is the lowest there will be.
     fn begin(&mut self, sequence: u64) {
-        if !self.begun && self.wish.start == (Start::Latest { strict: true }) {
+        if self.lowest.is_none() && self.wish.start == (Start::Latest { strict: true }) {
             self.floor = self.floor.max(Some(sequence));
         }
-        self.begun = true;
+        self.lowest = Some(self.lowest.map_or(sequence, |lowest| lowest.min(sequence)));
     }
 
     /// Nothing more is wanted.

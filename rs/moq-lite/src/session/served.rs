@@ -1,4 +1,6 @@
-//! Which groups of a track a viewer was given, so that none is given twice.
+//! Which groups of a track a viewer was given, so that none is given twice, and which it was not.
+
+use std::ops::{Range, RangeInclusive};
 
 use smallvec::SmallVec;
 
@@ -35,13 +37,49 @@ impl Served {
             (false, true) => self.runs[at].0 = sequence,
             (false, false) => {
                 self.runs.insert(at, (sequence, sequence));
-                if self.runs.len() > RUNS_MAX {
-                    self.runs[1].0 = self.runs[0].0;
-                    self.runs.remove(0);
-                }
+                self.shorten();
             }
         }
         true
+    }
+
+    /// Takes `sequence` out again.
+    pub(super) fn remove(&mut self, sequence: u64) {
+        let at = self.runs.partition_point(|&(_, last)| last < sequence);
+        let Some(&(first, last)) = self.runs.get(at).filter(|&&(first, _)| first <= sequence) else { return };
+        self.runs.remove(at);
+        if sequence < last {
+            self.runs.insert(at, (sequence + 1, last));
+        }
+        if first < sequence {
+            self.runs.insert(at, (first, sequence - 1));
+        }
+        self.shorten();
+    }
+
+    fn shorten(&mut self) {
+        if self.runs.len() > RUNS_MAX {
+            self.runs[1].0 = self.runs[0].0;
+            self.runs.remove(0);
+        }
+    }
+
+    /// What of `range` is not in it, in ascending runs: at most one more than are remembered.
+    pub(super) fn gaps(&self, range: Range<u64>) -> Vec<RangeInclusive<u64>> {
+        let (mut gaps, mut next) = (Vec::new(), range.start);
+        for &(first, last) in self.runs.iter().filter(|&&(_, last)| last >= range.start) {
+            if first >= range.end {
+                break;
+            }
+            if first > next {
+                gaps.push(next..=first - 1);
+            }
+            next = last.saturating_add(1);
+        }
+        if next < range.end {
+            gaps.push(next..=range.end - 1);
+        }
+        gaps
     }
 }
 
@@ -55,12 +93,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_set(sequences in prop::collection::vec(0u64..100, 0..200)) {
+        fn it_is_a_set(changes in prop::collection::vec((any::<bool>(), 0u64..100), 0..200), from in 0u64..100, to in 0u64..100) {
             let (mut served, mut model) = (Served::default(), BTreeSet::new());
-            for sequence in sequences {
+            for (comes, sequence) in changes {
                 prop_assert_eq!(served.contains(sequence), model.contains(&sequence));
-                prop_assert_eq!(served.insert(sequence), model.insert(sequence));
+                if comes {
+                    prop_assert_eq!(served.insert(sequence), model.insert(sequence));
+                } else {
+                    served.remove(sequence);
+                    model.remove(&sequence);
+                }
             }
+            let missing: Vec<u64> = (from..to).filter(|sequence| !model.contains(sequence)).collect();
+            prop_assert_eq!(served.gaps(from..to).into_iter().flatten().collect::<Vec<_>>(), missing);
         }
     }
 
@@ -73,5 +118,9 @@ mod tests {
         assert_eq!(served.runs.len(), RUNS_MAX);
         assert!(!served.insert(9_998));
         assert!(!served.insert(0), "nothing is given twice");
+        served.remove(100);
+        assert_eq!(served.runs.len(), RUNS_MAX);
+        served.remove(9_998);
+        assert!(served.insert(9_998), "unless it was taken back");
     }
 }

@@ -5,10 +5,11 @@
 
 use std::{
     collections::VecDeque,
+    ops::RangeInclusive,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -24,8 +25,9 @@ use super::{
     order::{Order, Tick},
     outbound::{Part, Progress, Sending},
     ready::ViewerBell,
-    report::{Outcome, Report},
+    report::{News, Outcome, Report},
     selection::{Opening, Selection, Wish},
+    served::Served,
 };
 use crate::{
     model::{group, track},
@@ -45,6 +47,10 @@ const HEAD_BYTES: usize = 48;
 /// Finished streams that are kept until they are acknowledged; older ones are so for long.
 const UNACKED_MAX: usize = 64;
 
+/// How long a viewer that has groups is not told which is its lowest, while the track's source has not said what it begins
+/// with: as long as a stream may be overtaken by others.
+const START_WAIT: Duration = Duration::from_secs(1);
+
 /// What never changes about a viewer.
 pub(super) struct Identity {
     pub(super) subscribe: VarInt,
@@ -58,7 +64,18 @@ pub(super) struct Viewer<C: Connection> {
     selection: Selection,
     waker: Waker,
     bell: Arc<ViewerBell>,
+    begun: Begun,
     over: bool,
+}
+
+/// Whether a viewer was told with which group it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    /// It has none.
+    No,
+    /// It has had some since.
+    Untold(Instant),
+    Told,
 }
 
 /// The streams of a viewer.
@@ -69,6 +86,8 @@ struct Delivery<C: Connection> {
     report: Rc<Report>,
     open: Vec<Opened<C::SendStream>>,
     unacked: VecDeque<Sent<C::SendStream>>,
+    /// The groups sent whole, as far as they were not taken back.
+    whole: Served,
     /// A group found all places taken.
     was_full: bool,
 }
@@ -95,15 +114,20 @@ impl<C: Connection> Viewer<C> {
         bell: Arc<ViewerBell>,
     ) -> Self {
         let prefix = connection.uni_prefix();
-        let delivery =
-            Delivery { identity, connection, prefix, report, open: Vec::new(), unacked: VecDeque::new(), was_full: false };
+        let (open, unacked, whole) = (Vec::new(), VecDeque::new(), Served::default());
+        let delivery = Delivery { identity, connection, prefix, report, open, unacked, whole, was_full: false };
         let selection = Selection::new(track, wish);
-        Self { delivery, selection, waker: bell.clone().into(), bell, over: false }
+        Self { delivery, selection, waker: bell.clone().into(), bell, begun: Begun::No, over: false }
     }
 
     /// Whether it has something to get and cannot take it.
     pub(super) fn is_blocked(&self) -> bool {
         !self.over && (self.selection.is_starved() || self.delivery.open.iter().any(|opened| opened.sending.is_blocked()))
+    }
+
+    /// Whether time matters to it, and not only what happens.
+    pub(super) fn is_timed(&self) -> bool {
+        self.is_blocked() || (!self.over && matches!(self.begun, Begun::Untold(_)))
     }
 
     /// Replaces what it asks for.
@@ -147,11 +171,19 @@ impl<C: Connection> Viewer<C> {
                 break;
             }
         }
+        self.tell_start(now);
         self.conclude(cx);
     }
 
+    /// Does what is due for no other reason than the time; returns whether a visit is worth it then.
+    pub(super) fn look_after(&mut self, now: Instant, tally: &mut Tally) -> bool {
+        let told = !self.over && self.tell_start(now);
+        let let_go = self.is_blocked() && self.let_go(now, tally);
+        told || let_go
+    }
+
     /// Lets go of what is blocked and stale; returns whether there was any.
-    pub(super) fn let_go(&mut self, now: Instant, tally: &mut Tally) -> bool {
+    fn let_go(&mut self, now: Instant, tally: &mut Tally) -> bool {
         let mut stale = self.selection.drop_stale();
         let (selection, delivery) = (&self.selection, &mut self.delivery);
         if delivery.connection.is_strained(now) || delivery.open.iter().any(|opened| opened.sending.is_stalled(now)) {
@@ -181,12 +213,22 @@ impl<C: Connection> Viewer<C> {
             tally.expired_groups += delivery.withdraw(|sequence| selection.is_expired(sequence));
         }
         delivery.was_full = false;
-        if let Some(first) = self.selection.serve(|group, wish| delivery.open_one(group, wish, cx, now, tally))? {
-            delivery.report.tell(|news| {
-                news.first.get_or_insert(first);
-            });
-        }
-        Ok(())
+        self.selection.serve(|group, wish| delivery.open_one(group, wish, cx, now, tally))
+    }
+
+    /// Tells once with which group it begins, when that is known; returns whether it did.
+    fn tell_start(&mut self, now: Instant) -> bool {
+        let since = match self.begun {
+            Begun::Told => return false,
+            Begun::No if !self.selection.has_begun() => return false,
+            Begun::No => now,
+            Begun::Untold(since) => since,
+        };
+        self.begun = Begun::Untold(since);
+        let Some(start) = self.selection.start(now.saturating_duration_since(since) >= START_WAIT) else { return false };
+        self.begun = Begun::Told;
+        self.delivery.report.tell(|news| news.first = Some(start));
+        true
     }
 
     fn pump(
@@ -212,6 +254,7 @@ impl<C: Connection> Viewer<C> {
                     }
                     let Opened { group, sending } = open.remove(at);
                     let (sequence, tick) = (group.sequence(), sending.tick);
+                    self.delivery.whole.insert(sequence);
                     self.delivery.unacked.push_back(Sent { sequence, tick, stream: sending.into_stream() });
                 }
                 Ok(Progress::Cut(_)) | Err(StreamError::Stopped(_)) => {
@@ -256,6 +299,14 @@ impl<C: Connection> Viewer<C> {
         if over && self.delivery.poll_acked(cx).is_ready() {
             self.over = true;
             self.delivery.report.tell(|news| news.outcome = Some(Outcome::Complete));
+        }
+    }
+
+    /// Once it is complete: the groups between its start and its end that it was not given, or not whole.
+    pub(super) fn left_out(&self) -> Vec<RangeInclusive<u64>> {
+        match self.delivery.report.news() {
+            News { first: Some(first), end: Some(end), .. } => self.delivery.whole.gaps(first..end),
+            _ => Vec::new(),
         }
     }
 
@@ -337,7 +388,11 @@ impl<C: Connection> Delivery<C> {
         };
         let wire = layout.encode(&datagram);
         let fits = self.connection.max_datagram_size().is_some_and(|max| wire.len() <= max.min(DATAGRAM_BYTES_MAX));
-        if fits && self.connection.send_datagram(wire) { Opening::Opened } else { Opening::Skipped }
+        if !fits || !self.connection.send_datagram(wire) {
+            return Opening::Skipped;
+        }
+        self.whole.insert(group.sequence());
+        Opening::Opened
     }
 
     /// Takes back groups that were sent whole, have not arrived, and are no longer worth it: they hold room that newer ones
@@ -352,6 +407,7 @@ impl<C: Connection> Delivery<C> {
             }
             if sent.stream.poll_acked(cx).is_pending() {
                 sent.stream.reset(close::stream::OLD.get());
+                self.whole.remove(sent.sequence);
                 withdrawn += 1;
             }
             false

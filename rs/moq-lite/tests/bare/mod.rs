@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 #![allow(dead_code, reason = "each file of tests has a use for a part of it")]
 
+pub(crate) mod on_air;
 pub(crate) mod seen;
 
 use std::{
@@ -123,7 +124,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn new() -> Self {
-        let origin = Origin::new(hop(0x4e1a7));
+        Self::named(hop(0x4e1a7))
+    }
+
+    pub(crate) fn named(name: HopId) -> Self {
+        let origin = Origin::new(name);
         let (budget, stats) = (Budget::new(1 << 30), Stats::default());
         let (fanout, handle) = fanout::Fanout::new(stats.clone());
         tokio::task::spawn_local(fanout.run());
@@ -131,6 +136,20 @@ impl Server {
         let door = origin.producer(Path::root(), vec![Path::root()], Horizon::new());
         let publication = door.publish(&path("room"), Route::local(), broadcast.consume()).unwrap();
         Self { origin, budget, stats, broadcast, handle, _publication: publication }
+    }
+
+    fn roles(&self) -> Roles<Connection> {
+        let (fanout, budget, stats) = (Some(self.handle.clone()), self.budget.clone(), self.stats.clone());
+        Roles { fanout, budget, stats, ..roles(&self.origin) }
+    }
+
+    /// Becomes a peer of another server, so that each has what the other has.
+    pub(crate) async fn link(&self, other: &Self, version: Version) {
+        let (there, here) = memory::connect(pair::options(version));
+        let versions = [version];
+        let (ours, theirs) = tokio::join!(Session::connect(here, &versions), Session::accept(there, &versions));
+        tokio::task::spawn_local(ours.unwrap().run(self.roles()));
+        tokio::task::spawn_local(theirs.unwrap().run(other.roles()));
     }
 
     /// A track of the room's.
@@ -158,13 +177,7 @@ impl Server {
 
     /// A peer that has not said its SETUP yet, where its version has one.
     pub(crate) async fn join_unnamed(&self, version: Version, options: memory::Options) -> Peer {
-        let roles = Roles {
-            fanout: Some(self.handle.clone()),
-            budget: self.budget.clone(),
-            stats: self.stats.clone(),
-            ..roles(&self.origin)
-        };
-        let mut bare = Bare::serve(options, Version::ALL, roles);
+        let mut bare = Bare::serve(options, Version::ALL, self.roles());
         let mut legacy = None;
         if version.has_legacy_setup() {
             let offer = ClientSetup { versions: vec![VarInt::from_u32(version.setup_code())], path: None };

@@ -15,7 +15,7 @@ use std::{
 
 use moq_proto::{CloseCode, Timescale};
 
-use super::{End, TrackError};
+use super::{Beginning, End, ToCome, TrackError};
 use crate::model::{expiry, group::Group, log::Ending};
 
 /// Most groups a track keeps, whatever their age and size. Audio with a group for every frame of 20 ms keeps five minutes.
@@ -55,6 +55,8 @@ pub(super) struct Groups {
     heard: u64,
     /// Sequences below this one were let go of, or are too old to begin with.
     floor: u64,
+    /// What the source says that it begins with.
+    beginning: Beginning,
     /// No group at or above this one will exist.
     end: Option<u64>,
     /// Nothing is waited for any more, below the end either.
@@ -147,6 +149,23 @@ impl Groups {
         let Some(wanted) = range.end.checked_sub(start) else { return true };
         let ended = self.by_sequence.range(start..range.end).filter(|(_, group)| group.ending().is_some());
         ended.count() as u64 == wanted
+    }
+
+    pub(super) fn begin(&mut self, beginning: Beginning) {
+        self.beginning = beginning;
+    }
+
+    /// Whether the lowest group that the source has of `range` is still to come.
+    pub(super) fn to_come(&self, range: Range<u64>) -> ToCome {
+        let is_over = self.finished || self.aborted.is_some();
+        let floor = range.start.max(self.floor);
+        let lowest = match self.beginning {
+            Beginning::Awaited if !is_over && floor < range.end => return ToCome::Unsaid,
+            Beginning::At(first) if !is_over => first.max(floor),
+            _ => return ToCome::Nothing,
+        };
+        let is_here = self.by_sequence.contains_key(&lowest);
+        if lowest < range.end && !is_here { ToCome::From(lowest) } else { ToCome::Nothing }
     }
 
     /// The oldest group that is not here though later ones are, among `most` groups that arrived no more than `age` before the

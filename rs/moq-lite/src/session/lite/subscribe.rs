@@ -5,13 +5,13 @@
 mod awaited;
 mod feed;
 
-use std::{rc::Rc, time::Duration};
+use std::{ops::RangeInclusive, rc::Rc, time::Duration};
 
 use moq_proto::{
     Path, VarInt, close,
     lite::{
         Dialect, Replies,
-        message::{Subscribe, SubscribeOk, SubscribeOptions, SubscribeReply, SubscribeUpdate},
+        message::{Subscribe, SubscribeDrop, SubscribeOk, SubscribeOptions, SubscribeReply, SubscribeUpdate},
     },
 };
 use tracing::debug;
@@ -106,7 +106,15 @@ pub(in super::super) async fn answer<C: Connection>(
                 known = news;
                 match news.outcome {
                     None => {}
-                    Some(Outcome::Complete) => return Ok(()),
+                    Some(Outcome::Complete) => {
+                        if dialect.replies == Replies::StartEnd {
+                            // What was promised and is not to come after all would be waited for.
+                            for groups in seat.ask(Viewer::left_out) {
+                                sender.send(dialect.reply.to_wire(&left_out(groups))).await?;
+                            }
+                        }
+                        return Ok(());
+                    }
                     Some(Outcome::Failed(code)) => {
                         if code == close::stream::SESSION_CLOSED {
                             let unsubscribed = async { while let Ok(Some(_)) = updated(dialect, sender, receiver).await {} };
@@ -160,6 +168,11 @@ fn replies(known: News, news: News) -> impl Iterator<Item = SubscribeReply> {
     let start = start.map(|group| SubscribeReply::Start { group: number(group) });
     let end = end.map(|group| SubscribeReply::End { group: number(group) });
     start.into_iter().chain(end)
+}
+
+fn left_out(groups: RangeInclusive<u64>) -> SubscribeReply {
+    let (start, end) = (VarInt::saturating(*groups.start()), VarInt::saturating(*groups.end()));
+    SubscribeReply::Drop(SubscribeDrop { start, end, code: close::stream::OLD.get().into() })
 }
 
 fn max_age_of(options: &SubscribeOptions) -> Option<Duration> {

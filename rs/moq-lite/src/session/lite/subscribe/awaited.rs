@@ -12,6 +12,8 @@ const RUNS_MAX: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Awaited {
     first: Option<u64>,
+    /// The lowest that was asked for later on.
+    reopened: Option<u64>,
     end: Option<u64>,
     /// Runs that will not come: first and last of each, ascending, with something between them.
     left_out: Vec<(u64, u64)>,
@@ -21,6 +23,16 @@ impl Awaited {
     /// `first` is the lowest there will be.
     pub(super) fn start(&mut self, first: u64) {
         self.first = Some(first);
+    }
+
+    /// Those from `floor` on are asked for after all, which a publisher does not answer with another start.
+    pub(super) fn reopen(&mut self, floor: u64) {
+        self.reopened = Some(self.reopened.map_or(floor, |lowest| lowest.min(floor)));
+    }
+
+    /// The lowest that may come, once the publisher has said where it begins.
+    pub(super) fn known_start(&self) -> Option<u64> {
+        self.first.map(|first| self.reopened.map_or(first, |floor| floor.min(first)))
     }
 
     /// None at or above `end` will exist.
@@ -52,7 +64,7 @@ impl Awaited {
 
     /// The groups that come, in runs, once it is known where they begin and end.
     pub(super) fn ranges(&self) -> Option<Vec<Range<u64>>> {
-        let (mut next, end) = (self.first?, self.end?);
+        let (mut next, end) = (self.known_start()?, self.end?);
         let mut ranges = Vec::new();
         for &(from, to) in &self.left_out {
             ranges.push(next..from.min(end));
@@ -103,6 +115,21 @@ mod tests {
         assert_eq!(awaited.ranges(), None);
         awaited.start(2);
         assert_eq!(awaited.ranges().as_deref(), Some(&[Range { start: 4, end: 5 }][..]));
+    }
+
+    #[test]
+    fn what_is_asked_for_later_on_comes_as_well_whether_or_not_the_start_is_known() {
+        let mut awaited = Awaited::default();
+        awaited.reopen(3);
+        awaited.reopen(4);
+        assert_eq!(awaited.known_start(), None);
+        awaited.start(7);
+        awaited.end(9);
+        assert_eq!(awaited.ranges().as_deref(), Some(&[Range { start: 3, end: 9 }][..]));
+        awaited.reopen(2);
+        assert_eq!(awaited.known_start(), Some(2));
+        awaited.start(0);
+        assert_eq!(awaited.known_start(), Some(0));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{future::poll_fn, rc::Rc, time::Duration};
 use moq_proto::{
     Path, VarInt, Writer, close,
     lite::{
-        self, Replies,
+        self, Dialect, Replies,
         message::{Subscribe, SubscribeOptions, SubscribeReply, SubscribeUpdate},
     },
 };
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     model::{
         demand::{self, Demand},
-        track,
+        track::{self, Beginning},
     },
     session::{
         bounds::Bounds,
@@ -131,6 +131,8 @@ async fn feed<C: Connection>(shared: &Rc<Shared<C>>, held: &Held<C>, path: &Path
     let Held { track, source, .. } = held;
     let mut resets = 0;
     loop {
+        // What an earlier subscription began with is no word for whoever comes next.
+        track.begin(if shared.dialect.replies == Replies::StartEnd { Beginning::Awaited } else { Beginning::Unsaid });
         let demand = wanted(track).await;
         let began = now();
         let followed = tokio::select! {
@@ -256,6 +258,7 @@ async fn converse<C: Connection>(
         None => demand.max_age,
     };
     let (broadcast, asked) = (path.clone(), options(Demand { max_age, ..demand }));
+    let mut asked_start = asked.group_start;
     let message = Subscribe { id: registered.id(), broadcast, track: track.name().into(), options: asked };
     let mut wire = Writer::new();
     wire.varint(lite::stream::SUBSCRIBE).bytes(&dialect.subscribe.to_wire(&message));
@@ -276,7 +279,13 @@ async fn converse<C: Connection>(
                 };
                 if changed != demand && !shared.version.has_legacy_setup() {
                     let update = SubscribeUpdate(options(changed));
+                    let start = update.0.group_start;
                     sender.send(dialect.subscribe_update.to_wire(&update)).await?;
+                    if let Some(floor) = reopened(dialect, asked_start, start) {
+                        awaited.reopen(floor);
+                        promise(track, awaited);
+                    }
+                    asked_start = start;
                 }
                 demand = changed;
             }
@@ -295,6 +304,7 @@ async fn converse<C: Connection>(
                     // A relay says where it began, which later groups may have made it do sooner than those that are missing here.
                     let missing = floor.filter(|_| begin == Begin::Resumed);
                     awaited.start(missing.map_or(first, |missing| missing.min(first)));
+                    promise(track, awaited);
                     track.give_up_below(first);
                 }
                 Some(SubscribeReply::End { group }) => {
@@ -311,6 +321,24 @@ async fn converse<C: Connection>(
                 }
             },
         }
+    }
+}
+
+/// The lowest group wanted from now on, where an update of what is asked lowers that.
+fn reopened(dialect: &Dialect, before: Option<VarInt>, now: Option<VarInt>) -> Option<u64> {
+    let lowest = |start: Option<VarInt>| match start {
+        Some(group) => group.get(),
+        None if dialect.floor_start => 0,
+        // The newest, and none that is older.
+        None => u64::MAX,
+    };
+    Some(lowest(now)).filter(|now| *now < lowest(before))
+}
+
+/// Lets the track know what its publisher has said that comes.
+fn promise(track: &track::Producer, awaited: &Awaited) {
+    if let Some(first) = awaited.known_start() {
+        track.begin(Beginning::At(first));
     }
 }
 
