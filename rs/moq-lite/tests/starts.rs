@@ -263,26 +263,6 @@ async fn viewers_that_are_told_no_start_are_told_of_nothing_left_out() {
     }
 }
 
-/// A cap can be raised as long as the track goes on, and not any more then.
-#[tokio::test(start_paused = true)]
-async fn what_lies_above_a_viewers_end_is_left_out_when_the_track_ends() {
-    each_pair(async |publisher, version| {
-        let mut live = OnAir::new(publisher).await;
-        let options = SubscribeOptions { group_end: Some(VarInt::from_u32(1)), ..from(0) };
-        let mut viewer = live.viewer_of(version, options).await;
-        live.say(start(0)).await;
-        for sequence in 0..4 {
-            live.group(sequence).await;
-        }
-        live.say(end(4)).await;
-        live.send.finish().unwrap();
-        viewer.hears(&[start(0), end(4), dropped(2, 3)]).await;
-        assert_eq!(viewer.ends().await, Ok(()), "{publisher} to {version}");
-        assert_eq!(viewer.groups(), [0, 1], "{publisher} to {version}");
-    })
-    .await;
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_floor_that_is_lowered_later_is_where_it_begins() {
     each_pair(async |publisher, version| {
