@@ -161,6 +161,29 @@ async fn a_route_that_leads_back_here_is_not_used_until_an_update_leads_elsewher
     }
 }
 
+/// As long as a chain may be.
+#[tokio::test(start_paused = true)]
+async fn a_chain_that_is_full_with_its_sender_is_used_and_a_longer_one_is_kept_out_until_it_is_shorter() {
+    let hops: Vec<u64> = (1001..=1032).collect();
+    for version in [Version::Lite05, Version::Lite06] {
+        story(async {
+            let server = Server::new();
+            let mut peer = server.join(version).await;
+            let (mut send, _recv) = on_air(&mut peer).await;
+            let (first, then): (_, fn(&[u64]) -> Announce) = match version {
+                Version::Lite05 => (active("cam", &hops), |hops| active("cam", hops)),
+                _ => (start("cam", &hops, Cost::LIVE), |hops| update(0, hops, Cost::LIVE)),
+            };
+            say(&peer, &mut send, &[first]).await;
+            assert!(!is_routed(&server, "cam"), "{version}: 33 with the sender");
+            say(&peer, &mut send, &[then(&hops[..31])]).await;
+            assert_eq!(routes(&server, "cam")[0].hops.len(), 32, "{version}");
+            assert!(!peer.bare.served.is_finished(), "{version}");
+        })
+        .await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn announcements_are_counted_whether_they_are_used_or_not_and_unknown_ones_are_not_counted() {
     story(async {
@@ -244,6 +267,39 @@ async fn a_chain_is_told_as_each_version_has_it_and_costs_as_they_are() {
                 _ => [start("cam", &[5, 6], cost), start("room", &[], Cost::LIVE)],
             };
             assert_eq!(announced, expected, "{version}");
+        })
+        .await;
+    }
+}
+
+/// Those who are told with us in the chain have no room for another; those who know us by our answer may have.
+#[tokio::test(start_paused = true)]
+async fn a_full_chain_is_told_where_we_are_no_part_of_it() {
+    for version in [Version::Lite03, Version::Lite04, Version::Lite05, Version::Lite06] {
+        story(async {
+            let server = Server::new();
+            let _far = learned(&server, "far", &Vec::from_iter(1..=32), Cost::LIVE);
+            let mut viewer = server.join(version).await;
+            let (_send, mut recv) = listen(&mut viewer, HopId::UNKNOWN).await;
+            let announced = format!("{:?}", told(version, &mut recv).await);
+            assert_eq!(announced.contains("far"), version >= Version::Lite05, "{version}: {announced}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_answer_says_who_we_are_and_how_many_announcements_follow() {
+    for version in [Version::Lite05, Version::Lite06] {
+        story(async {
+            let server = Server::new();
+            let _cam = learned(&server, "cam", &[5], Cost::LIVE);
+            let mut viewer = server.join(version).await;
+            let (_send, mut recv) = listen(&mut viewer, HopId::UNKNOWN).await;
+            let answer = soon("an answer", read(&mut recv, 1)).await.unwrap();
+            let size = usize::from(answer[0]);
+            let ok = version.dialect().announce_ok.as_ref().unwrap().decode(&answer[1..=size]).unwrap();
+            assert_eq!((ok.hop, ok.active.get()), (server.origin.id(), 2), "{version}: the room and the camera");
         })
         .await;
     }

@@ -24,12 +24,13 @@ pub(crate) fn inbound(origin: &Origin, conflict: Conflict, admission: &Admission
 
 /// The way out for what the peer subscribes to. `None`: it may not subscribe.
 ///
-/// Names that are reserved are told to relays only. Who knows one and may subscribe there is served: statistics are made to
+/// Names that are reserved are told to relays only, and so are hidden ones, since relays pass on what they are told to others
+/// who may know how to ask. Who knows one and may subscribe there is served: statistics are made to
 /// be read, and where relays look for each other there is nothing to be read.
 pub(crate) fn outbound(origin: &Origin, admission: &Admission, peer: Horizon) -> Option<Consumer> {
     let subscribe = Some(&admission.grant.subscribe).filter(|subscribe| !subscribe.is_empty())?;
     let consumer = origin.consumer(admission.grant.root.clone(), subscribe.clone(), peer);
-    Some(if is_relay(admission) { consumer } else { consumer.except(reserved()) })
+    Some(if is_relay(admission) { consumer.with_hidden() } else { consumer.except(reserved()) })
 }
 
 /// Whether it was given to a relay of the cluster.

@@ -143,7 +143,7 @@ impl Model {
         let is_relay = member.principal.is_none();
         told.retain(|path, _| {
             let is_hidden = path[base.len()..].iter().any(|name| name.starts_with('.'));
-            (hidden || !is_hidden) && (is_relay || !is_reserved(path))
+            (hidden || is_relay || !is_hidden) && (is_relay || !is_reserved(path))
         });
         told.into_iter().map(|(path, number)| (path[base.len()..].to_vec(), number)).collect()
     }

@@ -190,7 +190,7 @@ impl Origin {
     /// A door for one peer, to see below `root` what the prefixes in `allowed` cover. `[root()]` is everything.
     pub fn consumer(&self, root: Path, allowed: Vec<Path>, peer: Horizon) -> Consumer {
         let scope = Scope::new(root, allowed);
-        Consumer { shared: self.shared.clone(), scope, hop: AtomicU64::new(peer.hop.get()), peer }
+        Consumer { shared: self.shared.clone(), scope, hop: AtomicU64::new(peer.hop.get()), peer, hidden: false }
     }
 
     /// How many announcements there are.
@@ -368,6 +368,8 @@ pub struct Consumer {
     /// As it was at first.
     peer: Horizon,
     hop: AtomicU64,
+    /// Whether hidden paths are told without being asked for.
+    hidden: bool,
 }
 
 impl Consumer {
@@ -376,6 +378,12 @@ impl Consumer {
     #[must_use]
     pub fn except(self, reserved: Vec<Path>) -> Self {
         Self { scope: self.scope.except(reserved), ..self }
+    }
+
+    /// With hidden paths told in every feed, as to a relay, whose version of the protocol may have no way to ask for them.
+    #[must_use]
+    pub fn with_hidden(self) -> Self {
+        Self { hidden: true, ..self }
     }
 
     /// Says who the peer is, as soon as it is known. Feeds that are open already stay as they are.
@@ -388,10 +396,11 @@ impl Consumer {
     }
 
     /// What is announced below `prefix`, now and from now on. A prefix that is not allowed has an empty feed. Paths with a
-    /// segment below the prefix that starts with `.` are left out, unless `hidden` ones are wanted too.
+    /// segment below the prefix that starts with `.` are left out, unless `hidden` ones are wanted too, or always
+    /// [told](Self::with_hidden).
     pub fn announced(&self, prefix: &Path, hidden: bool) -> Announced {
         let (base, windows) = self.scope.windows(prefix);
-        let (horizon, reserved) = (self.horizon(), self.scope.reserved().clone());
+        let (horizon, reserved, hidden) = (self.horizon(), self.scope.reserved().clone(), hidden || self.hidden);
         Announced::new(self.shared.clone(), View { base, windows, horizon, hidden, reserved })
     }
 
