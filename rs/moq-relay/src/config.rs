@@ -21,6 +21,9 @@ use crate::{
 /// The least for the head of a request, in bytes: browsers send half as much.
 const HEADER_BYTES_MIN: usize = 1024;
 
+/// What stands for all that is longer, so that a deadline can be reckoned: a hundred years.
+const TIME_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// The whole configuration, settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Config {
@@ -340,8 +343,8 @@ fn publish(options: PublishOptions) -> PublishConfig {
 }
 
 fn cache(options: &CacheOptions, problems: &mut Vec<Problem>) -> CacheConfig {
-    let min_age = options.min_age.unwrap_or_default();
-    let max_age = options.max_age.unwrap_or(Duration::from_secs(30));
+    let min_age = bounded(options.min_age.unwrap_or_default());
+    let max_age = bounded(options.max_age.unwrap_or(Duration::from_secs(30)));
     if min_age > max_age {
         problems.push(Problem::AgesCrossed { min_age, max_age });
     }
@@ -350,7 +353,7 @@ fn cache(options: &CacheOptions, problems: &mut Vec<Problem>) -> CacheConfig {
         per_broadcast: options.per_broadcast.unwrap_or(Capacity::Percent(25)),
         min_age,
         max_age,
-        linger: options.linger.unwrap_or(Duration::from_secs(30)),
+        linger: bounded(options.linger.unwrap_or(Duration::from_secs(30))),
     }
 }
 
@@ -360,7 +363,12 @@ fn time(key: &'static str, written: Option<Duration>, default: Duration, problem
     if time.is_zero() {
         problems.push(Problem::NoTime(key));
     }
-    time
+    bounded(time)
+}
+
+/// A time that a clock can be ahead.
+fn bounded(time: Duration) -> Duration {
+    time.min(TIME_MAX)
 }
 
 #[cfg(test)]

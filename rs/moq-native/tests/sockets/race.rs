@@ -110,11 +110,12 @@ async fn where_udp_passes_webtransport_wins_the_race() {
     assert!(matches!(connected.unwrap(), AnyConnection::Quic(_)));
 }
 
-/// A client whose WebSocket is there from the beginning.
+/// A client whose WebSocket is there from the beginning, and whose QUIC is patient.
 fn impatient(certificates: &Certificates, connect_timeout: Duration) -> Client {
     let mut config = client_config(Trust::Fingerprints(certificates.fingerprints()));
     config.websocket_after = Some(Duration::ZERO);
     config.connect_timeout = connect_timeout;
+    config.quic.idle_timeout = Duration::from_secs(3600);
     Client::new(config).unwrap()
 }
 

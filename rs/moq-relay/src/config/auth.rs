@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use moq_proto::Path;
 use moq_token::Policy;
 
-use super::{Problem, time};
+use super::{Problem, bounded, time};
 use crate::{
     address::Network,
     endpoint::Endpoint,
@@ -122,7 +122,7 @@ impl AuthConfig {
             contract: options.contract.unwrap_or_default(),
             timeout,
             concurrency,
-            grace: options.grace.unwrap_or(seconds(60)),
+            grace: bounded(options.grace.unwrap_or(seconds(60))),
             refresh,
         });
         let PublicOptions { both, publish, subscribe } = options.public;
@@ -142,7 +142,7 @@ impl AuthConfig {
             remote,
             ca: options.ca,
             policy: Policy {
-                leeway: options.leeway.unwrap_or(seconds(5)),
+                leeway: bounded(options.leeway.unwrap_or(seconds(5))),
                 require_expiry: options.require_exp.unwrap_or(false),
                 lifetime_max: options.max_token_ttl.and_then(|Lifetime(lifetime)| lifetime),
                 audience: options.audience,

@@ -55,6 +55,36 @@ fn the_least_settles_to_the_documented_defaults() {
 }
 
 #[test]
+fn a_time_beyond_any_clock_is_a_very_long_one() {
+    let keys = [
+        "--server-setup-timeout",
+        "--server-quic-idle-timeout",
+        "--web-header-timeout",
+        "--web-request-timeout",
+        "--auth-fail-penalty",
+        "--auth-leeway",
+        "--cache-min-age",
+        "--cache-max-age",
+        "--cache-linger",
+    ];
+    let args: Vec<&str> = keys.into_iter().flat_map(|key| [key, "500000000000y"]).collect();
+    let Config { server, web, auth, cache, .. } = with(&args).unwrap();
+    let times = [
+        server.setup_timeout,
+        server.quic.idle_timeout,
+        web.header_timeout,
+        web.request_timeout,
+        auth.penalty.duration,
+        auth.policy.leeway,
+        cache.min_age,
+        cache.max_age,
+        cache.linger,
+    ];
+    assert_eq!(times, [TIME_MAX; 9]);
+    assert!(std::time::Instant::now().checked_add(TIME_MAX).is_some());
+}
+
+#[test]
 fn what_contradicts_itself_is_refused() {
     let rows: &[(&[&str], Problem)] = &[
         (&["--server-setup-timeout", "0s"], Problem::NoTime("server.setup_timeout")),
