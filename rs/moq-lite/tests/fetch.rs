@@ -4,7 +4,7 @@
 
 mod bare;
 
-use std::time::Duration;
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use bare::{SETTLED, Server, drain, everything, frame, hop, path, read, reset, settle, soon, stopped, write};
 use futures::FutureExt;
@@ -13,7 +13,7 @@ use moq_lite::{
     testing::pair::{Peer, Relay, options, story},
     transport::SendStream as _,
 };
-use moq_proto::{VarInt, Version, close, lite::message::SubscribeUpdate};
+use moq_proto::{CloseCode, VarInt, Version, close, lite::message::SubscribeUpdate};
 use tokio::{
     task::spawn_local,
     time::{Instant, sleep},
@@ -125,6 +125,82 @@ async fn what_a_publisher_is_lost_with_is_asked_of_the_next() {
             let group = group.unwrap_or_else(|error| panic!("{version}, {death:?}: {error}"));
             assert_eq!(soon("its frames", group.frames()).await, ["kept"], "{version}, {death:?}");
             drop((wanted, keeping));
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_way_to_a_publisher_refuses_is_asked_on_another() {
+    for version in FETCHING {
+        story(async move {
+            let relay = Relay::new();
+            let join = async |name| relay.join_as(version, options(version), hop(name)).await;
+            let (viewer, stranger, twin, best) =
+                (relay.join(version).await, join(0xbad).await, join(0xfee1).await, join(0xfee1).await);
+            let strange = stranger.publish("room");
+            let (theirs, only_theirs) = (strange.create_track("video"), strange.create_track("words"));
+            let room = twin.publish("room");
+            let (video, sound) = (room.create_track("video"), room.create_track("sound"));
+            are_known(&relay, 2).await;
+            // The newest is the best.
+            let refusing = best.publish("room");
+            let empty = refusing.create_track("video");
+            are_known(&relay, 3).await;
+            for (track, says) in [(&video, "kept"), (&sound, "heard"), (&theirs, "theirs"), (&only_theirs, "theirs")] {
+                track.create_group(3).unwrap().write_all([says]);
+            }
+            theirs.create_group(4).unwrap().write_all(["theirs"]);
+            let rejecting = [room, refusing].map(|room| {
+                spawn_local(async move {
+                    while let Some(request) = room.broadcast().requested().await {
+                        request.reject(close::stream::NOT_FOUND);
+                    }
+                })
+            });
+
+            let seen = viewer.consume("room").await;
+            let found = soon("the track", seen.track("video")).await.unwrap();
+            let group = soon("the group", found.fetch(3)).await.unwrap_or_else(|error| panic!("{version}: {error}"));
+            assert_eq!(soon("its frames", group.frames()).await, ["kept"], "{version}");
+            let heard = soon("the other's track", seen.track("sound")).await;
+            let heard = heard.unwrap_or_else(|error| panic!("{version}: {error}"));
+            let group = soon("the group", heard.fetch(3)).await.unwrap();
+            assert_eq!(soon("its frames", group.frames()).await, ["heard"], "{version}");
+
+            let unknown = soon("an answer", seen.track("words")).await.unwrap_err();
+            assert_eq!(unknown.code, close::stream::NOT_FOUND, "{version}: another publisher's word is no answer");
+            assert_eq!(soon("an answer", found.fetch(4)).await.unwrap_err().code, close::stream::NOT_FOUND, "{version}");
+            rejecting.iter().for_each(|task| task.abort());
+            drop((empty, only_theirs));
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_every_way_refuses_is_asked_on_four() {
+    for version in FETCHING {
+        story(async move {
+            let (relay, asked) = (Relay::new(), Rc::new(Cell::new(0)));
+            let viewer = relay.join(version).await;
+            let mut peers = Vec::new();
+            for code in (0..6).map(|at| CloseCode::new(100 + at)) {
+                let peer = relay.join_as(version, options(version), hop(0xfee1)).await;
+                let (room, asked) = (peer.publish("room"), asked.clone());
+                are_known(&relay, peers.len() + 1).await;
+                let rejecting = spawn_local(async move {
+                    while let Some(request) = room.broadcast().requested().await {
+                        asked.set(asked.get() + 1);
+                        request.reject(code);
+                    }
+                });
+                peers.push((peer, rejecting));
+            }
+
+            let refused = soon("an answer", viewer.consume("room").await.track("video")).await.unwrap_err();
+            assert_eq!((refused.code.get(), asked.get()), (105, 4), "{version}: what the best says");
+            peers.iter().for_each(|(_, rejecting)| rejecting.abort());
         })
         .await;
     }

@@ -140,13 +140,13 @@ async fn wait_for(consumer: &origin::Consumer, track: &str, wanted: Wanted, pati
 }
 
 /// Looks for the group that is wanted. One that may still come by itself is waited for until then.
-async fn find(consumer: &origin::Consumer, track: &str, wanted: Wanted, patience: Instant) -> Result<Found, Refusal> {
-    let track = consumer.track(&Path::root(), track).await.map_err(|error| Refusal::from_code(error.code))?;
+async fn find(consumer: &origin::Consumer, name: &str, wanted: Wanted, patience: Instant) -> Result<Found, Refusal> {
+    let track = consumer.track(&Path::root(), name).await.map_err(|error| Refusal::from_code(error.code))?;
     let Wanted::Group(sequence) = wanted else { return latest(track).await };
-    match numbered(&track, sequence).await {
+    match numbered(consumer, &track, sequence).await {
         Err(Refusal::NotFound) if Instant::now() < patience => {
             let asked = timeout_at(patience, reaches(&track, sequence)).await.map_err(|_| Refusal::NotFound)?;
-            Ok(Found { group: numbered(&track, sequence).await?, _asked: Some(asked) })
+            Ok(Found { group: numbered(consumer, &track, sequence).await?, _asked: Some(asked) })
         }
         fetched => Ok(Found { group: fetched?, _asked: None }),
     }
@@ -154,10 +154,11 @@ async fn find(consumer: &origin::Consumer, track: &str, wanted: Wanted, patience
 
 /// The group with this number: what is kept, or what the publisher has of it. One that it has not come to is not found; where
 /// nobody watches, so that nobody knows how far it has come, it is asked, and watched if it does not say.
-async fn numbered(track: &track::Consumer, sequence: u64) -> Result<group::Consumer, Refusal> {
+async fn numbered(consumer: &origin::Consumer, track: &track::Consumer, sequence: u64) -> Result<group::Consumer, Refusal> {
     if track.present_sequence().is_some_and(|present| sequence > present) {
         return Err(Refusal::NotFound);
     }
+    let here = Path::root();
     let passed_by = async {
         sleep(PROMPT_TIME).await;
         let _asked = track.subscribe(ASK);
@@ -167,7 +168,9 @@ async fn numbered(track: &track::Consumer, sequence: u64) -> Result<group::Consu
     };
     tokio::select! {
         biased;
-        fetched = track.fetch_with_priority(sequence, PRIORITY) => fetched.map_err(|error| Refusal::from_code(error.code)),
+        fetched = consumer.fetch(&here, track.name(), sequence, PRIORITY) => {
+            fetched.map(|(_, group)| group).map_err(|error| Refusal::from_code(error.code))
+        }
         () = passed_by => Err(Refusal::NotFound),
     }
 }

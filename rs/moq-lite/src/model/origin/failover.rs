@@ -9,16 +9,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use moq_proto::{HopId, Path, close};
+use moq_proto::{CloseCode, HopId, Path, close};
 
 use super::{Consumer, Origin, Principal, Producer, Shared, holder::counts, places::Source};
 use crate::model::{
     broadcast::{self, LookupError},
-    track,
+    group, track,
 };
 
 /// Most tracks kept without a source, of all broadcasts together. A client watches a few dozen.
 pub const ORPHANS_MAX: usize = 1024;
+
+/// Most ways to a publisher that are tried for what it refuses: one that has not got it says so on every one.
+const WAYS_MAX: usize = 4;
 
 /// The tracks that wait for their publisher.
 #[derive(Debug, Default)]
@@ -125,27 +128,125 @@ impl Producer {
 }
 
 impl Consumer {
-    /// Looks for a track of what [serves](Self::consume) `path`. A source that is lost before it has answered is passed over for
-    /// the next in line. Nothing was seen of the track so far, so that may be another publisher's, as it would be for whoever
-    /// asks now.
+    /// Looks for a track of what [serves](Self::consume) `path`.
+    ///
+    /// A source that is lost before it has answered is passed over for the next in line. Nothing was seen of the track so far, so
+    /// that may be another publisher's, as it would be for whoever asks now. One that refuses has spoken for its publisher, to
+    /// whom there may be other ways: those are tried, each once and at most four in all, and other publishers are not.
     ///
     /// # Errors
-    /// As [`broadcast::Consumer::track`]; with UNROUTABLE when nothing serves the path.
+    /// As [`broadcast::Consumer::track`], from the best of those that refuse; with UNROUTABLE when nothing serves the path.
     ///
     /// # Cancel safety
     /// As [`broadcast::Consumer::track`].
     pub async fn track(&self, path: &Path, name: &str) -> Result<track::Consumer, LookupError> {
-        let mut lost = Vec::new();
-        let mut answer = Err(LookupError { code: close::stream::UNROUTABLE });
-        while let Some(broadcast) = self.consume_but(path, &lost) {
-            answer = broadcast.track(name).await;
-            let is_lost = |error: &LookupError| error.code == close::stream::SESSION_CLOSED || broadcast.ended().is_some();
-            if !answer.as_ref().is_err_and(is_lost) {
-                break;
+        let mut ways = Ways::new(self, path);
+        while let Some(broadcast) = ways.next() {
+            match broadcast.track(name).await {
+                Ok(track) => return Ok(track),
+                Err(LookupError { code }) => ways.failed(code),
             }
-            lost.push(broadcast.id());
         }
-        answer
+        Err(ways.answer())
+    }
+
+    /// Looks for one group of a track, as [`track`](Self::track) does for the track: of sources that have the same publisher's,
+    /// one may keep what another does not. Returns the group with the track that it was found in.
+    ///
+    /// # Errors
+    /// As [`track`](Self::track), and as [`track::Consumer::fetch`].
+    ///
+    /// # Cancel safety
+    /// As [`broadcast::Consumer::track`] and [`track::Consumer::fetch`].
+    pub async fn fetch(
+        &self,
+        path: &Path,
+        name: &str,
+        sequence: u64,
+        priority: u8,
+    ) -> Result<(track::Consumer, group::Consumer), LookupError> {
+        let mut ways = Ways::new(self, path);
+        while let Some(broadcast) = ways.next() {
+            let track = match broadcast.track(name).await {
+                Ok(track) => track,
+                Err(LookupError { code }) => {
+                    ways.failed(code);
+                    continue;
+                }
+            };
+            match track.fetch_with_priority(sequence, priority).await {
+                Ok(group) => return Ok((track, group)),
+                Err(track::FetchError { code }) => ways.failed(code),
+            }
+        }
+        Err(ways.answer())
+    }
+
+    /// The best way to `path` of those that are `usable` and lead anywhere, as seen from the path.
+    pub(super) fn way_to(&self, path: &Path, usable: impl Fn(&Source) -> bool) -> Option<(broadcast::Consumer, Arc<Source>)> {
+        let (path, horizon) = (self.scope.resolve(path)?, self.horizon());
+        let (source, below) = {
+            let places = self.shared.read();
+            let (at, source) = places.nearest(&path, &horizon, |source| usable(source) && source.is_alive())?;
+            (source.clone(), path.strip_prefix(at)?)
+        };
+        // Outside the lock, since it may wake the publisher.
+        Some((source.broadcast.below(&below)?, source))
+    }
+}
+
+/// The ways to what is asked for, one after the other.
+struct Ways<'a> {
+    consumer: &'a Consumer,
+    path: &'a Path,
+    tried: Vec<Arc<Source>>,
+    /// The first that has refused, and how.
+    refused: Option<(Arc<Source>, CloseCode)>,
+    refusals: usize,
+    last: CloseCode,
+}
+
+impl<'a> Ways<'a> {
+    fn new(consumer: &'a Consumer, path: &'a Path) -> Self {
+        Self { consumer, path, tried: Vec::new(), refused: None, refusals: 0, last: close::stream::UNROUTABLE }
+    }
+
+    /// The best that was not tried.
+    fn next(&mut self) -> Option<broadcast::Consumer> {
+        if self.refusals >= WAYS_MAX {
+            return None;
+        }
+        let (broadcast, source) = self.consumer.way_to(self.path, |source| {
+            let is_tried = self.tried.iter().any(|tried| tried.broadcast.id() == source.broadcast.id());
+            let has_the_same = self.refused.as_ref().is_none_or(|(refused, _)| refused.is_also(source));
+            !is_tried && has_the_same
+        })?;
+        self.tried.push(source);
+        Some(broadcast)
+    }
+
+    /// The last that was given has failed: it is lost, or it refuses.
+    fn failed(&mut self, code: CloseCode) {
+        self.last = code;
+        let Some(source) = self.tried.last() else { return };
+        if code == close::stream::SESSION_CLOSED || source.broadcast.ended().is_some() {
+            return;
+        }
+        self.refusals += 1;
+        self.refused.get_or_insert_with(|| (source.clone(), code));
+    }
+
+    /// Why there is nothing.
+    fn answer(self) -> LookupError {
+        LookupError { code: self.refused.map_or(self.last, |(_, code)| code) }
+    }
+}
+
+impl Source {
+    /// Whether another source has what this one has.
+    fn is_also(&self, other: &Source) -> bool {
+        let publisher = self.told.route.publisher();
+        publisher.is_some_and(|publisher| continues(other, publisher, self.told.principal.as_ref()))
     }
 }
 

@@ -408,20 +408,7 @@ impl Consumer {
     /// where none is, at the nearest path above, [as seen](broadcast::Consumer::below) from `path`. `None`: there is none, or
     /// none for this peer, or the nearest [serves](broadcast::Producer::for_prefix) nothing below its own path.
     pub fn consume(&self, path: &Path) -> Option<broadcast::Consumer> {
-        self.consume_but(path, &[])
-    }
-
-    /// As [`consume`](Self::consume), leaving these out.
-    fn consume_but(&self, path: &Path, passed_over: &[broadcast::Id]) -> Option<broadcast::Consumer> {
-        let (path, horizon) = (self.scope.resolve(path)?, self.horizon());
-        let (source, below) = {
-            let places = self.shared.read();
-            let is_usable = |source: &Source| !passed_over.contains(&source.broadcast.id()) && source.is_alive();
-            let (at, source) = places.nearest(&path, &horizon, is_usable)?;
-            (source.clone(), path.strip_prefix(at)?)
-        };
-        // Outside the lock, since it may wake the publisher.
-        source.broadcast.below(&below)
+        self.way_to(path, |_| true).map(|(broadcast, _)| broadcast)
     }
 
     /// Waits until what [serves](Self::consume) `path` is not `known`; `None`: nothing serves it.

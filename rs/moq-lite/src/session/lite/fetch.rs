@@ -21,7 +21,7 @@ use super::{
         shared::{Shared, in_time, is_gone},
         stream::{Receiver, Sender},
     },
-    subscribe::{REPLY_TIMEOUT, resolve, told},
+    subscribe::{REPLY_TIMEOUT, door, told},
 };
 use crate::{
     model::{subgroup, track},
@@ -44,9 +44,10 @@ pub(in super::super) async fn answer<C: Connection>(
     sender.stream().set_rank(Tick::FIRST.rank(request.priority));
     let range = Range { first: request.frame_start.get(), last: request.frame_end.map(VarInt::get) };
     let send = async {
-        let track = resolve(shared, &request.broadcast, &request.track).await?;
-        let group = tokio::time::timeout(REPLY_TIMEOUT, track.fetch_with_priority(request.group.get(), request.priority)).await;
-        let group = group.map_err(|_| Failure::Timeout)?.map_err(|error| Failure::Ended(error.code))?;
+        let door = door(shared).await?;
+        let found = door.fetch(&request.broadcast, &request.track, request.group.get(), request.priority);
+        let found = tokio::time::timeout(REPLY_TIMEOUT, found).await;
+        let (track, group) = found.map_err(|_| Failure::Timeout)?.map_err(|error| Failure::Ended(error.code))?;
         fetched::send(&group, &track, shared.dialect.framing, range, sender.stream(), &shared.stats).await
     };
     tokio::select! {

@@ -27,7 +27,7 @@ use super::super::{
     viewer::{Identity, Viewer},
 };
 use crate::{
-    model::{demand, track},
+    model::{demand, origin, track},
     stats::count,
     transport::{Connection, RecvStream, SendStream, StreamError},
 };
@@ -42,16 +42,20 @@ const LAST_WORDS: Duration = Duration::from_millis(250);
 /// How often a track is told the time.
 pub(super) const TEND_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Where this peer finds what is published.
+pub(super) async fn door<C: Connection>(shared: &Shared<C>) -> Result<&origin::Consumer, Failure> {
+    // Split horizon needs the peer's identity, which from moq-lite-05 on comes with its SETUP.
+    shared.peer_setup().await;
+    shared.outbound.as_ref().ok_or(Failure::Unroutable)
+}
+
 /// Finds what is published under this name for this peer.
 pub(in super::super) async fn resolve<C: Connection>(
     shared: &Shared<C>,
     broadcast: &Path,
     name: &str,
 ) -> Result<track::Consumer, Failure> {
-    // Split horizon needs the peer's identity, which from moq-lite-05 on comes with its SETUP.
-    shared.peer_setup().await;
-    let outbound = shared.outbound.as_ref().ok_or(Failure::Unroutable)?;
-    let track = tokio::time::timeout(REPLY_TIMEOUT, outbound.track(broadcast, name)).await;
+    let track = tokio::time::timeout(REPLY_TIMEOUT, door(shared).await?.track(broadcast, name)).await;
     track.map_err(|_| Failure::Timeout)?.map_err(|error| Failure::Ended(error.code))
 }
 
