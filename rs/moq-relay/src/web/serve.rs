@@ -20,6 +20,8 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use moq_native::tls::ClientCertificate;
+#[cfg(target_os = "linux")]
+use socket2::SockRef;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -37,6 +39,12 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::fro
 
 /// Connections that the system keeps while the relay has not looked. Linux cuts it to its own bound, 4096 as shipped.
 const BACKLOG: i32 = 1024;
+
+/// Most bytes that the system takes beyond those it can send at present. It takes more once half of them are gone, so that a
+/// reader counts as one who takes something as long as it takes about 100 KiB in the time in which it may [stall](super::stall::STALL_TIME).
+/// Left alone, the system holds megabytes and takes more once a third of them are gone.
+#[cfg(target_os = "linux")]
+const UNSENT_MAX: u32 = 128 * 1024;
 
 /// What all listeners together and one connection may take.
 #[derive(Clone, Copy, Debug)]
@@ -136,6 +144,15 @@ fn is_connections_own(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | TimedOut)
 }
 
+/// Sets a connection up for answers, and for the session that it may become.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    // An answer, or a frame of a session after the upgrade, never waits to be joined by more.
+    stream.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_MAX)?;
+    Ok(())
+}
+
 /// The life of one connection.
 async fn one(
     stream: TcpStream,
@@ -146,8 +163,7 @@ async fn one(
     metrics: Metrics,
     stopping: Stopping,
 ) {
-    // An answer, or a frame of a session after the upgrade, never waits to be joined by more.
-    if let Err(error) = stream.set_nodelay(true) {
+    if let Err(error) = prepare(&stream) {
         debug!(%peer, %error, "connection lost");
         return;
     }

@@ -22,8 +22,8 @@ use tokio::{
 
 use crate::metrics::Metrics;
 
-/// Longest wait for the system to take more of an answer. It does when about a third of what it holds has been taken, which on a
-/// fast path may be a megabyte.
+/// Longest wait for the system to take more of an answer. How much of it the reader has to take for that is up to how the socket was
+/// set up: about 100 KiB on Linux, elsewhere perhaps a megabyte.
 pub(super) const STALL_TIME: Duration = Duration::from_secs(15);
 
 /// A socket whose writes fail with [`TimedOut`](io::ErrorKind::TimedOut) once its reader has [stalled](STALL_TIME).

@@ -198,6 +198,25 @@ async fn a_reader_that_takes_nothing_is_cut_off_and_one_that_takes_little_is_not
         .await;
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_system_takes_more_of_an_answer_when_its_reader_has_taken_little() {
+    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let mut reader = TcpStream::connect(socket.local_addr().unwrap()).await.unwrap();
+    let (stream, _) = socket.accept().await.unwrap();
+    prepare(&stream).unwrap();
+    let some = vec![0; 1 << 16];
+    while timeout(Duration::from_millis(200), stream.writable()).await.is_ok() {
+        while stream.try_write(&some).is_ok() {}
+    }
+
+    for round in 0..4 {
+        reader.read_exact(&mut [0; 3 << 16]).await.unwrap();
+        timeout(Duration::from_secs(10), stream.writable()).await.unwrap_or_else(|_| panic!("no room in round {round}"));
+        while stream.try_write(&some).is_ok() {}
+    }
+}
+
 #[tokio::test]
 async fn more_connections_than_allowed_are_closed_at_once() {
     LocalSet::new()
