@@ -348,6 +348,56 @@ async fn a_group_that_the_twin_has_no_more_is_cut_and_the_next_one_comes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_publisher_that_was_restarted_and_counts_anew_is_another_track() {
+    for version in named() {
+        story(async {
+            let relay = Relay::new();
+            let viewer = relay.join(version).await;
+            let mut first = Publisher::start(&relay, version, Moment { group: 500, frame: 0 }).await;
+            let mut groups = watch(&viewer).await;
+            first.say(Moment { group: 500, frame: 0 });
+            while next(&mut groups).await.sequence() < 500 {}
+            let restarted = Publisher::start(&relay, version, Moment { group: 3, frame: 0 }).await;
+            both_are_known(&relay).await;
+            first.die(Death::Lost);
+
+            let over = timeout(4 * SOON, async { while groups.next().await.is_some() {} }).await;
+            over.unwrap_or_else(|_| panic!("{version}: stuck"));
+            let mut anew = watch(&viewer).await;
+            assert_eq!(next(&mut anew).await.sequence(), 2, "{version}");
+            restarted.track.create_group(3).unwrap().write_all(["more"]);
+            assert_eq!(next(&mut anew).await.sequence(), 3, "{version}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_twin_that_is_late_is_waited_for() {
+    for version in named() {
+        story(async {
+            let relay = Relay::new();
+            let viewer = relay.join(version).await;
+            let mut first = Publisher::start(&relay, version, Moment { group: 500, frame: 0 }).await;
+            let mut groups = watch(&viewer).await;
+            first.say(Moment { group: 500, frame: 0 });
+            while next(&mut groups).await.sequence() < 500 {}
+            let twin = Publisher::start(&relay, version, Moment { group: 496, frame: 0 }).await;
+            both_are_known(&relay).await;
+            first.die(Death::Lost);
+
+            sleep(2 * SOON).await;
+            for group in 496..502 {
+                twin.track.create_group(group).unwrap().write_all(["more"]);
+                sleep(SOON / 5).await;
+            }
+            while next(&mut groups).await.sequence() < 501 {}
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn twins_that_all_refuse_a_track_are_not_asked_forever() {
     for version in named() {
         story(async {

@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(super) struct Bounds {
     lenient: bool,
+    /// Groups below this one are not taken.
+    lowest: Cell<u64>,
     highest: Cell<Option<u64>>,
     end: Cell<Option<u64>>,
     broken: Notify,
@@ -33,6 +35,9 @@ impl Bounds {
     /// Whether this group may come.
     pub(super) fn admits(&self, sequence: u64) -> bool {
         self.highest.set(self.highest.get().max(Some(sequence)));
+        if sequence < self.lowest.get() {
+            return false;
+        }
         match self.end.get() {
             Some(end) if self.lenient => sequence <= end,
             Some(end) if sequence >= end => {
@@ -41,6 +46,16 @@ impl Bounds {
             }
             _ => true,
         }
+    }
+
+    /// From now on, groups below this one are not taken.
+    pub(super) fn take_from(&self, lowest: u64) {
+        self.lowest.set(lowest);
+    }
+
+    /// The highest group that has begun to come, taken or not.
+    pub(super) fn highest(&self) -> Option<u64> {
+        self.highest.get()
     }
 
     /// Whether this is the group that the end names.

@@ -4,6 +4,7 @@
 
 mod awaited;
 mod feed;
+mod renumbered;
 
 use std::{ops::RangeInclusive, rc::Rc, time::Duration};
 

@@ -18,6 +18,7 @@ use super::{
     super::{fetch, track as info_of},
     REPLY_TIMEOUT, TEND_INTERVAL,
     awaited::Awaited,
+    renumbered::{Resumption, Verdict},
 };
 use crate::{
     model::{
@@ -265,6 +266,7 @@ async fn converse<C: Connection>(
     sender.send(wire.into_bytes()).await?;
 
     let (mut seen, mut is_left) = (0, false);
+    let mut resumption = Resumption::new(floor.filter(|_| begin == Begin::Resumed));
     loop {
         tokio::select! {
             biased;
@@ -293,6 +295,18 @@ async fn converse<C: Connection>(
                 let _ = sender.finish();
                 return Ok(Followed::Unwanted);
             }
+            () = resumption.due() => match resumption.look(registered.bounds()) {
+                Verdict::Ask if !shared.version.has_legacy_setup() => {
+                    let update = SubscribeUpdate(options_of(Demand { start: demand::Start::Latest, ..demand }, None));
+                    sender.send(dialect.subscribe_update.to_wire(&update)).await?;
+                }
+                Verdict::Ask | Verdict::Nothing => {}
+                Verdict::Renumbered => {
+                    debug!(broadcast = %path, track = track.name(), "the publisher has begun to count anew");
+                    track.abort(close::stream::SESSION_CLOSED);
+                    return Err(Failure::Ended(close::stream::SESSION_CLOSED));
+                }
+            },
             () = registered.bounds().broken() => {
                 // Nobody else's word can mend what this publisher says of its track.
                 track.abort(Failure::PastEnd.stream_code());
