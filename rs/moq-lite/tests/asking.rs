@@ -158,3 +158,24 @@ async fn before_03_a_publisher_is_not_told_of_another_priority_which_it_could_no
     })
     .await;
 }
+
+/// What is kept need not come again, and what lies between it and the newest may.
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_back_to_a_track_asks_from_the_newest_that_is_kept_where_that_can_be_said() {
+    each_version(async |version| {
+        let server = Server::new();
+        let (mut publisher, _announced) = publisher(&server, version).await;
+        let (one, request, streams) = first(&server, &mut publisher, everything()).await;
+        assert_eq!(request.options.group_start, None, "{version}: at first");
+        for sequence in 0..3 {
+            publisher.send_group(request.id, sequence, sequence * 1000).await;
+        }
+        settle().await;
+        drop((one, streams));
+        settle().await;
+        let (_again, request, _streams) = first(&server, &mut publisher, everything()).await;
+        let expected = if version >= Version::Lite06 { number(2) } else { None };
+        assert_eq!(request.options.group_start, expected, "{version}: again");
+    })
+    .await;
+}

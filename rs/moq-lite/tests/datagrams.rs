@@ -123,3 +123,29 @@ async fn a_sequence_comes_once_whether_in_a_datagram_or_on_a_stream_and_what_is_
         .await;
     }
 }
+
+/// What brings nothing but datagrams has brought something.
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_is_reset_after_a_datagram_is_asked_for_again_unnoticed() {
+    for version in WITH {
+        story(async {
+            let server = Server::new();
+            let mut publisher = server.join(version).await;
+            let _announced = publisher.announce("cam").await;
+            server.heard("cam").await;
+            let mut viewer = server.join(version).await;
+            let subscribing = viewer.subscribe_to("cam", 0, "sensor", everything());
+            let (_subscription, (mut id, mut asked)) = tokio::join!(subscribing, publisher.asked());
+            for sequence in 0..3 {
+                let (sequence, timestamp) = (VarInt::from_u32(sequence), 0.try_into().unwrap());
+                let datagram = Datagram { subscribe: id, sequence, timestamp, payload: Bytes::from_static(b"hi") };
+                let wire = version.dialect().datagram.as_ref().unwrap().encode(&datagram);
+                assert!(publisher.bare.connection.send_datagram(wire));
+                assert_eq!(next(&mut viewer).await.map(|datagram| datagram.sequence), Some(sequence), "{version}");
+                asked.0.reset(7);
+                (id, asked) = soon("to be asked again", publisher.asked()).await;
+            }
+        })
+        .await;
+    }
+}

@@ -92,6 +92,52 @@ async fn a_group_behind_the_newest_comes_only_to_those_who_accept_its_age() {
     }
 }
 
+/// SUBSCRIBE_START of moq-lite-05 says that none below will come; older versions say nothing, and 06 has named what it takes.
+#[tokio::test(start_paused = true)]
+async fn a_group_below_the_first_comes_late_to_all_but_those_who_were_told_where_they_begin() {
+    each_version(async |version| {
+        let server = Server::new();
+        let video = server.track("video");
+        let mut viewer = server.join(version).await;
+        let _subscription = viewer.subscribe(0, "video", younger_than(10_000)).await;
+        settle().await;
+        for sequence in [5, 3, 6] {
+            publish_as(&video, sequence);
+            settle().await;
+        }
+        let expected: &[u64] = if version == Version::Lite05 { &[5, 6] } else { &[5, 3, 6] };
+        assert_eq!(viewer.groups().await, expected, "{version}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_groups_that_waited_for_a_stream_none_below_the_first_sent_comes_on_05() {
+    for version in BOUNDED {
+        story(async move {
+            let server = Server::new();
+            let (audio, video) = (server.track("audio"), server.track("video"));
+            let mut viewer = server.join_over(version, memory::Options { uni_streams: 1, ..pair::options(version) }).await;
+            let _audio = viewer.subscribe(0, "audio", everything()).await;
+            let _video = viewer.subscribe(1, "video", everything()).await;
+            settle().await;
+            publish(&audio, 0);
+            let mut holder = viewer.group().await.unwrap();
+            (0..3).for_each(|n| publish(&video, n));
+            settle().await;
+            assert_eq!(drain(&mut holder.stream).await, Ok(()));
+            let mut came = Vec::new();
+            while let Some(mut group) = viewer.group().await {
+                came.push(group.sequence);
+                assert_eq!(drain(&mut group.stream).await, Ok(()));
+            }
+            let expected: &[u64] = if version == Version::Lite05 { &[2] } else { &[2, 1, 0] };
+            assert_eq!(came, expected, "{version}");
+        })
+        .await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn groups_above_the_end_come_once_the_end_is_raised() {
     for version in BOUNDED {
