@@ -138,6 +138,42 @@ async fn of_groups_that_waited_for_a_stream_none_below_the_first_sent_comes_on_0
     }
 }
 
+/// What was let go of before it had a stream was not served.
+#[tokio::test(start_paused = true)]
+async fn groups_that_were_let_go_of_come_once_they_are_wanted_again() {
+    let all = SubscribeOptions { group_start: Some(VarInt::ZERO), ..everything() };
+    let later = SubscribeOptions { group_start: Some(VarInt::from_u32(2)), ..everything() };
+    let newest = SubscribeOptions { group_start: Some(VarInt::ZERO), ..younger_than(0) };
+    for (version, fewer) in BOUNDED.into_iter().flat_map(|version| [(version, later), (version, newest)]) {
+        story(async move {
+            let server = Server::new();
+            let (audio, video) = (server.track("audio"), server.track("video"));
+            let mut viewer = server.join_over(version, memory::Options { uni_streams: 1, ..pair::options(version) }).await;
+            let _audio = viewer.subscribe(0, "audio", everything()).await;
+            let (mut send, _recv) = viewer.subscribe(1, "video", all).await;
+            settle().await;
+            publish(&audio, 0);
+            let mut holder = viewer.group().await.unwrap();
+            (0..3).for_each(|n| publish(&video, n * 100));
+            viewer.update(&mut send, fewer).await;
+            settle().await;
+            assert_eq!(drain(&mut holder.stream).await, Ok(()));
+            let mut came = Vec::new();
+            for options in [fewer, all] {
+                viewer.update(&mut send, options).await;
+                while let Some(mut group) = viewer.group().await {
+                    came.push(group.sequence);
+                    assert_eq!(drain(&mut group.stream).await, Ok(()));
+                }
+                came.sort_unstable();
+                let expected: &[u64] = if options == fewer { &[2] } else { &[0, 1, 2] };
+                assert_eq!(came, expected, "{version}: {options:?}");
+            }
+        })
+        .await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn groups_above_the_end_come_once_the_end_is_raised() {
     for version in BOUNDED {

@@ -58,6 +58,7 @@ pub(super) struct Selection {
     floor: Option<u64>,
     /// The highest group that arrived.
     newest: u64,
+    /// The groups that were given, or wait to be.
     served: Served,
     /// Groups wanted whose stream is not open yet, in order of arrival.
     waiting: VecDeque<group::Consumer>,
@@ -169,7 +170,9 @@ impl Selection {
             return false;
         }
         if self.waiting.len() == WAITING_MAX {
-            self.waiting.pop_front();
+            if let Some(oldest) = self.waiting.pop_front() {
+                self.served.remove(oldest.sequence());
+            }
             self.crowded_out += 1;
         }
         self.waiting.push_back(group);
@@ -194,7 +197,15 @@ impl Selection {
             return crowded_out;
         }
         let (edge, max_age, before) = (self.track.edge(), self.wish.max_age, self.waiting.len());
-        self.waiting.retain(|group| !expiry::is_expired(&edge, group.sequence(), max_age));
+        let served = &mut self.served;
+        self.waiting.retain(|group| {
+            let stale = expiry::is_expired(&edge, group.sequence(), max_age);
+            if stale {
+                // A wish for older groups brings it back.
+                served.remove(group.sequence());
+            }
+            !stale
+        });
         crowded_out + (before - self.waiting.len()) as u64
     }
 
@@ -228,6 +239,8 @@ impl Selection {
             let opening = if self.wish.end.is_some_and(|end| sequence > end) {
                 Opening::NotYet
             } else if self.is_below(sequence) {
+                // A lower floor brings it back.
+                self.served.remove(sequence);
                 Opening::Skipped
             } else {
                 open(group, &self.wish)?
