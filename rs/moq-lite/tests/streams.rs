@@ -11,8 +11,8 @@ use bare::{
 };
 use moq_lite::{
     testing::{
-        memory::{RecvStream, SendStream},
-        pair::{each_version, story},
+        memory::{self, RecvStream, SendStream},
+        pair::{self, each_version, story},
     },
     transport::{RecvStream as _, SendStream as _, StreamError},
 };
@@ -142,6 +142,30 @@ async fn a_group_that_ends_inside_a_frame_is_not_whole_for_anybody() {
         write(&mut group, &frame(version, b"whole")).await;
         group.finish().unwrap();
         assert_eq!(viewer.see().await.frames.end, End::Finished, "{version}");
+    })
+    .await;
+}
+
+/// Shipped viewers drop groups that arrive after their subscription's end.
+#[tokio::test(start_paused = true)]
+async fn a_subscription_ends_once_its_groups_have_arrived_and_not_when_they_are_sent() {
+    each_version(async |version| {
+        let server = Server::new();
+        let video = server.track("video");
+        let options = memory::Options { acks_unread: false, ..pair::options(version) };
+        let mut viewer = server.join_over(version, options).await;
+        let (_send, mut recv) = viewer.subscribe(0, "video", everything()).await;
+        settle().await;
+        (0..2).for_each(|n| publish(&video, n * 100));
+        video.finish(None);
+        settle().await;
+        for group in 0..2 {
+            let mut stream = viewer.bare.accept_uni().await;
+            let ended = tokio::time::timeout(Duration::from_secs(5), drain(&mut recv)).await;
+            assert!(ended.is_err(), "{version}: {ended:?} before group {group} has arrived");
+            assert_eq!(drain(&mut stream).await, Ok(()), "{version}");
+        }
+        assert_eq!(soon("the end", drain(&mut recv)).await, Ok(()), "{version}");
     })
     .await;
 }
