@@ -191,10 +191,10 @@ impl Client {
             connected = &mut web_transport => match connected {
                 Ok(_) => connected,
                 // Whoever says no does so on every transport.
-                Err(ConnectError::Refused(status)) if !lacks_web_transport(status) => connected,
+                Err(refused) if is_refusal(&refused) => Err(refused),
                 Err(failed) => websocket.await.map_err(|error| {
                     debug!(%error, "WebSocket failed too");
-                    failed
+                    outcome(self.config.connect_timeout, failed, error)
                 }),
             },
             connected = &mut websocket => match connected {
@@ -214,14 +214,9 @@ impl Client {
         web_transport: impl Future<Output = Result<T, ConnectError>>,
     ) -> Result<T, ConnectError> {
         let limit = self.config.connect_timeout;
-        let is_refusal = matches!(error, ConnectError::Refused(status) if !lacks_web_transport(status));
-        let patience = if is_refusal { AFTER_REFUSAL } else { limit };
-        match timeout(patience, web_transport).await {
-            Ok(Ok(connected)) => Ok(connected),
-            Ok(Err(failed)) if !is_silence(&failed) => Err(failed),
-            Ok(Err(_)) | Err(_) if is_refusal => Err(error),
-            Ok(Err(_)) | Err(_) => Err(ConnectError::Unanswered { limit, websocket: Box::new(error) }),
-        }
+        let patience = if is_refusal(&error) { AFTER_REFUSAL } else { limit };
+        let connected = timeout(patience, web_transport).await.unwrap_or(Err(ConnectError::Late(limit)));
+        connected.map_err(|failed| outcome(limit, failed, error))
     }
 
     async fn web_transport(&self, url: &Url, config: &quinn::ClientConfig) -> Result<AnyConnection, ConnectError> {
@@ -240,6 +235,22 @@ fn lacks_web_transport(status: StatusCode) -> bool {
         status,
         StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
     )
+}
+
+/// Whether somebody understood and said no, rather than a front that knows of no sessions.
+fn is_refusal(error: &ConnectError) -> bool {
+    matches!(error, ConnectError::Refused(status) if !lacks_web_transport(*status))
+}
+
+/// What two failures come to: what QUIC heard, and where that is nothing, what the WebSocket did.
+fn outcome(limit: Duration, web_transport: ConnectError, websocket: ConnectError) -> ConnectError {
+    if !is_silence(&web_transport) || is_silence(&websocket) {
+        web_transport
+    } else if is_refusal(&websocket) {
+        websocket
+    } else {
+        ConnectError::Unanswered { limit, websocket: Box::new(websocket) }
+    }
 }
 
 /// Whether nothing at all was heard of whoever may be there.

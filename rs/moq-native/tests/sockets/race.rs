@@ -165,7 +165,7 @@ async fn a_refusal_over_websocket_is_told_where_udp_is_dropped() {
         let certificates = Certificates::generate(&["localhost"]).unwrap();
         let (_silent, listener) = without_udp().await;
         let url = url("https", listener.local_addr().unwrap(), "/room");
-        let client = impatient(&certificates, Duration::from_secs(if is_refusal { 3600 } else { 1 }));
+        let client = impatient(&certificates, Duration::from_secs(if is_refusal { 3600 } else { 3 }));
         let begun = Instant::now();
         let refuse = refuse_wss(listener, &certificates, status);
         let (connected, ()) = soon(async { tokio::join!(client.connect(&url), refuse) }).await;
