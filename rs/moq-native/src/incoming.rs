@@ -7,15 +7,16 @@ use std::{borrow::Cow, fmt, net::SocketAddr, time::Instant};
 use http::StatusCode;
 use moq_lite::transport::Connection as _;
 use moq_proto::close;
-use quinn::VarInt;
 use rustls_pki_types::CertificateDer;
 use tokio::time::{Duration, timeout, timeout_at};
 use tracing::debug;
-use web_transport_proto::ConnectResponse;
 
 use crate::{
     AnyConnection,
-    backend::{qmux, quic},
+    backend::{
+        qmux,
+        quic::{self, http3},
+    },
     counters::Refusal,
     listeners::Newcomer,
     tls::{ClientCertificate, ServerTls},
@@ -23,9 +24,6 @@ use crate::{
 
 /// How long a peer may take to hear that it is rejected before the connection goes all the same.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// H3_NO_ERROR: the connection is of no more use (RFC 9114, section 8.1).
-const H3_NO_ERROR: VarInt = VarInt::from_u32(0x100);
 
 /// What carries a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,7 +61,7 @@ pub struct Incoming {
 }
 
 enum Request {
-    WebTransport(Box<web_transport_quinn::Request>),
+    WebTransport(Box<http3::Asking>),
     Quic(quinn::Connection),
     Qmux(qmux::Connection),
 }
@@ -75,7 +73,7 @@ pub enum HandshakeError {
     #[error("the peer did not take its answer in time")]
     Late,
     #[error("answering the CONNECT request: {0}")]
-    Respond(#[from] web_transport_quinn::ServerError),
+    Respond(#[from] http3::AnswerError),
 }
 
 impl Incoming {
@@ -122,12 +120,8 @@ impl Incoming {
             Request::Quic(connection) => Ok(quic::Connection::raw(connection).into()),
             Request::Qmux(connection) => Ok(connection.into()),
             Request::WebTransport(request) => {
-                let response = match self.protocol {
-                    Some(protocol) => ConnectResponse::OK.with_protocol(protocol),
-                    None => ConnectResponse::OK,
-                };
-                let session = timeout_at(self.deadline.into(), request.respond(response)).await;
-                Ok(quic::Connection::web_transport(session.map_err(|_| HandshakeError::Late)??).into())
+                let session = timeout_at(self.deadline.into(), request.grant(self.protocol)).await;
+                Ok(quic::Connection::served(session.map_err(|_| HandshakeError::Late)??).into())
             }
         }
     }
@@ -138,17 +132,11 @@ impl Incoming {
         match self.request {
             Request::Quic(connection) => connection.close(close_code(status).into(), reason(status).as_bytes()),
             Request::Qmux(connection) => connection.close(close_code(status), reason(status)),
-            Request::WebTransport(request) => {
-                let connection = request.conn().clone();
-                let told = async {
-                    request.reject(status).await?;
-                    connection.closed().await;
-                    Ok::<_, web_transport_quinn::ServerError>(())
-                };
-                if let Ok(Err(error)) = timeout(FAREWELL, told).await {
+            Request::WebTransport(mut request) => {
+                if let Ok(Err(error)) = timeout(FAREWELL, request.reject(status)).await {
                     debug!(%error, "rejected peer left before its answer");
                 }
-                connection.close(H3_NO_ERROR, reason(status).as_bytes());
+                request.connection().close(http3::H3_NO_ERROR, reason(status).as_bytes());
             }
         }
     }
@@ -212,20 +200,21 @@ pub(crate) async fn over_quic(
         });
     }
 
-    let request = web_transport_quinn::Request::accept(connection).await.map_err(|error| {
-        debug!(%peer, %error, "no WebTransport request");
+    let asking = http3::accept(connection).await.map_err(|violation| {
+        debug!(%peer, %violation, "no WebTransport request");
         Refusal::Http3
     })?;
+    let request = &asking.request;
     Ok(Incoming {
         peer,
-        authority: Some(request.url.authority().to_owned()),
-        target: Some(request_target(&request.url).into_owned()),
+        authority: Some(request.authority().to_owned()),
+        target: Some(request.target().to_owned()),
         // The client's order decides.
-        protocol: request.protocols.iter().find(|offered| protocols.contains(offered)).cloned(),
+        protocol: request.choose(protocols).map(str::to_owned),
         deadline,
         transport: Transport::WebTransport,
         certificate,
-        request: Request::WebTransport(Box::new(request)),
+        request: Request::WebTransport(Box::new(asking)),
     })
 }
 

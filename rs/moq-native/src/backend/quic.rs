@@ -1,8 +1,8 @@
 //! QUIC: raw, and as WebTransport over HTTP/3. The two differ by a prefix on streams and datagrams and in how they close.
 //!
-//! quinn carries the bytes. web-transport-quinn does what HTTP/3 asks around them: SETTINGS, CONNECT, the closing capsule;
-//! streams are opened and accepted on the quinn connection itself, so no byte passes through a second layer.
-//! Handshakes belong to `server` and `client`.
+//! quinn carries the bytes. What HTTP/3 asks around them, SETTINGS, CONNECT and the closing capsule, is done by `http3` on the
+//! side of a server and by web-transport-quinn on that of a client; streams are opened and accepted on the quinn connection
+//! itself, so no byte passes through a second layer.
 //!
 //! A connection closes with code 0 when its last handle is gone, whatever its streams still hold.
 //!
@@ -12,6 +12,7 @@ pub(crate) mod allowance;
 mod arrivals;
 pub(crate) mod congestion;
 mod ending;
+pub mod http3;
 mod prefix;
 mod silence;
 mod stream;
@@ -19,7 +20,7 @@ pub(crate) mod window;
 
 use std::{
     pin::pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -33,6 +34,7 @@ use self::{
     allowance::BidiStreams,
     arrivals::{Arrivals, Critical},
     ending::Ending,
+    http3::Lobby,
     prefix::Direction,
     window::{Path, SendWindow},
 };
@@ -71,6 +73,8 @@ struct Shared {
     /// Whether HTTP/3 lies between QUIC and the session, so that streams and datagrams have a prefix.
     is_web_transport: bool,
     critical: Critical,
+    /// Streams that came before the session began.
+    lobby: Mutex<Lobby>,
     ending: Ending,
     bidi_streams: BidiStreams,
     send_window: SendWindow,
@@ -80,22 +84,38 @@ impl Connection {
     /// Raw QUIC, once its handshake is done.
     pub fn raw(quinn: quinn::Connection) -> Self {
         let protocol = negotiated(&quinn).and_then(|alpn| String::from_utf8(alpn).ok());
-        Self::new(quinn.clone(), protocol, false, Ending::raw(quinn))
+        let streams = (Critical::without_control(), Lobby::default());
+        Self::new(quinn.clone(), protocol, false, Ending::raw(quinn), streams)
     }
 
-    /// A WebTransport session, once its CONNECT was answered. It has the QUIC connection to itself.
+    /// A client's WebTransport session, once its CONNECT was answered. It has the QUIC connection to itself.
     pub fn web_transport(session: web_transport_quinn::Session) -> Self {
         let quinn = quinn::Connection::clone(&session);
         let protocol = session.protocol().map(str::to_owned);
-        Self::new(quinn, protocol, true, Ending::web_transport(session))
+        let streams = (Critical::without_control(), Lobby::default());
+        Self::new(quinn, protocol, true, Ending::web_transport(session), streams)
     }
 
-    fn new(quinn: quinn::Connection, protocol: Option<String>, is_web_transport: bool, ending: Ending) -> Self {
+    /// A server's WebTransport session, once it was granted. Call it inside a tokio runtime, which then looks after its end.
+    pub(crate) fn served(session: http3::Session) -> Self {
+        let http3::Session { protocol, streams, critical, lobby } = session;
+        let quinn = streams.connection.clone();
+        Self::new(quinn, protocol, true, Ending::served(streams), (critical, lobby))
+    }
+
+    fn new(
+        quinn: quinn::Connection,
+        protocol: Option<String>,
+        is_web_transport: bool,
+        ending: Ending,
+        (critical, lobby): (Critical, Lobby),
+    ) -> Self {
         let shared = Shared {
             quinn,
             protocol,
             is_web_transport,
-            critical: Critical::default(),
+            critical,
+            lobby: Mutex::new(lobby),
             ending,
             bidi_streams: BidiStreams::default(),
             send_window: SendWindow::new(Instant::now()),
@@ -155,7 +175,14 @@ impl transport::Connection for Connection {
     }
 
     fn poll_accept_uni(&mut self, cx: &mut Context<'_>) -> Poll<Result<RecvStream, ConnectionError>> {
-        let Shared { quinn, is_web_transport, critical, .. } = &*self.owner.0;
+        let Shared { quinn, is_web_transport, critical, lobby, .. } = &*self.owner.0;
+        if self.accepted_uni.is_idle() {
+            let mut lobby = lobby.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(stream) = lobby.stream() {
+                return Poll::Ready(Ok(self.recv_half(stream)));
+            }
+            self.accepted_uni = lobby.take();
+        }
         let arrivals = || each(quinn, |quinn| async move { quinn.accept_uni().await });
         let prefix = is_web_transport.then_some(Direction::Uni);
         let accepted = ready!(self.accepted_uni.poll(cx, arrivals, prefix, critical));

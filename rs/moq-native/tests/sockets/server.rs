@@ -16,7 +16,7 @@ use tokio::{
 use crate::{pair::*, stranger::Stranger};
 
 /// Lets a server run while `story` is told, admitting whoever comes.
-async fn beside<T>(server: &mut Server, story: impl Future<Output = T>) -> T {
+pub(crate) async fn beside<T>(server: &mut Server, story: impl Future<Output = T>) -> T {
     let mut admitted = Vec::new();
     tokio::pin!(story);
     loop {
@@ -27,7 +27,7 @@ async fn beside<T>(server: &mut Server, story: impl Future<Output = T>) -> T {
     }
 }
 
-fn count(server: &Server, name: &str) -> u64 {
+pub(crate) fn count(server: &Server, name: &str) -> u64 {
     server.counters().read().into_iter().find(|(known, _)| *known == name).unwrap().1
 }
 

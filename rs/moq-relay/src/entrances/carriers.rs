@@ -14,7 +14,7 @@ use moq_lite::model::{
     origin::{Horizon, Origin, Publication},
     route::Route,
 };
-use moq_native::Transport;
+use moq_native::{Transport, backend::quic::http3::Request};
 use moq_proto::{
     Path, Version,
     lite::message::{ProbeLevel, Setup},
@@ -25,7 +25,6 @@ use tokio::{
     sync::mpsc,
     task::JoinSet,
 };
-use web_transport_proto::{ConnectRequest, Frame, VarInt};
 
 use super::Verdict;
 use crate::{
@@ -86,10 +85,6 @@ impl Entrance {
     pub(super) fn handed_over(self, target: &str) -> Result<String, Verdict> {
         let is_path = target.starts_with('/');
         match self {
-            Self::WebTransport => match format!("https://relay{target}").parse() {
-                Ok(url) => Ok(moq_native::request_target(&url).into_owned()),
-                Err(_) => Err(Verdict::NotCarried),
-            },
             Self::WebSocket if !is_path => match target.parse::<Uri>() {
                 Ok(uri) => uri.path_and_query().map(|target| target.as_str().to_owned()).ok_or(Verdict::Out(400)),
                 Err(_) => Err(Verdict::NotCarried),
@@ -147,8 +142,8 @@ impl Carriers {
     /// Asks to come in.
     pub(super) async fn knock(&mut self, entrance: Entrance, target: &str, header: Option<&str>) -> Verdict {
         match entrance {
-            Entrance::WebTransport => match ConnectRequest::decode(&mut connect(target).as_slice()) {
-                Ok(request) => self.judge(&moq_native::request_target(&request.url), Transport::WebTransport).await,
+            Entrance::WebTransport => match Request::decode(&connect(target)) {
+                Ok(request) => self.judge(request.target(), Transport::WebTransport).await,
                 Err(_) => Verdict::NotCarried,
             },
             Entrance::Setup(version, transport) => {
@@ -220,7 +215,7 @@ impl Carriers {
     }
 }
 
-/// The CONNECT request of a client that writes `:path` as it likes: literal fields, none of them in a table.
+/// The fields of the CONNECT of a client that writes `:path` as it likes: literal fields, none of them in a table.
 fn connect(target: &str) -> Vec<u8> {
     let fields =
         [(":method", "CONNECT"), (":scheme", "https"), (":authority", "relay"), (":path", target), (":protocol", "webtransport")];
@@ -230,11 +225,7 @@ fn connect(target: &str) -> Vec<u8> {
         prefixed(&mut section, 0b0010_0000, 3, name);
         prefixed(&mut section, 0, 7, value);
     }
-    let mut request = Vec::new();
-    Frame::HEADERS.encode(&mut request);
-    VarInt::try_from(section.len()).unwrap().encode(&mut request);
-    request.extend(section);
-    request
+    section
 }
 
 /// A text behind its length, which begins in the low `bits` of a byte whose other bits are `flags`. Spec: RFC 7541, section 5.1.

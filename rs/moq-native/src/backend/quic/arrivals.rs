@@ -8,8 +8,9 @@
 use std::{
     fmt,
     future::poll_fn,
+    io::Cursor,
     pin::Pin,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
 };
 
@@ -18,6 +19,7 @@ use futures::{
     stream::{FuturesUnordered, StreamExt},
 };
 use quinn::VarInt;
+use tokio::io::{AsyncReadExt as _, Chain};
 
 use super::prefix::{Direction, Kind, PrefixReader};
 use crate::backend::waiting::Waiting;
@@ -69,21 +71,57 @@ impl Arrival for (quinn::SendStream, quinn::RecvStream) {
     }
 }
 
-/// Streams that HTTP/3 forbids to close while the connection lives: the peer's two of QPACK.
+/// A client's control stream, past its type.
+pub(super) type Control = Chain<Cursor<Vec<u8>>, quinn::RecvStream>;
+
+/// Streams that HTTP/3 forbids to close while the connection lives: the peer's two of QPACK and its control stream.
 #[derive(Debug, Default)]
-pub(super) struct Critical(Mutex<Vec<quinn::RecvStream>>);
+pub(super) struct Critical(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    qpack: Vec<quinn::RecvStream>,
+    /// The control stream, until it is taken.
+    control: Option<Control>,
+    has_control: bool,
+}
 
 impl Critical {
-    const STREAMS: usize = 2;
+    const QPACK_STREAMS: usize = 2;
 
-    /// Keeps `stream` open unread; one too many is refused.
-    fn keep(&self, stream: quinn::RecvStream) {
-        let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if streams.len() < Self::STREAMS {
-            streams.push(stream);
+    /// For a connection whose control stream is in other hands.
+    pub(super) fn without_control() -> Self {
+        Self(Mutex::new(Kept { has_control: true, ..Kept::default() }))
+    }
+
+    /// The peer's control stream, once. `None`: it has not come yet.
+    pub(super) fn take_control(&self) -> Option<Control> {
+        self.kept().control.take()
+    }
+
+    /// Keeps a stream of QPACK open unread; one too many is refused.
+    fn keep_qpack(&self, stream: quinn::RecvStream) {
+        let mut kept = self.kept();
+        if kept.qpack.len() < Self::QPACK_STREAMS {
+            kept.qpack.push(stream);
         } else {
             stream.refuse(STREAM_CREATION_ERROR);
         }
+    }
+
+    /// Keeps the control stream, of which `begun` was read already; a second one is refused.
+    fn keep_control(&self, stream: quinn::RecvStream, begun: &[u8]) {
+        let mut kept = self.kept();
+        if kept.has_control {
+            stream.refuse(STREAM_CREATION_ERROR);
+        } else {
+            kept.has_control = true;
+            kept.control = Some(Cursor::new(begun.to_vec()).chain(stream));
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -94,9 +132,14 @@ pub(super) struct Arrivals<A> {
     unread: Option<FuturesUnordered<Unread<A>>>,
 }
 
-type Unread<A> = Pin<Box<dyn Future<Output = (A, Kind)> + Send + Sync>>;
+type Unread<A> = Pin<Box<dyn Future<Output = (A, PrefixReader, Kind)> + Send + Sync>>;
 
 impl<A: Arrival> Arrivals<A> {
+    /// Whether nothing was asked for through this handle yet.
+    pub(super) fn is_idle(&self) -> bool {
+        self.opened.is_idle()
+    }
+
     /// The next stream of the session. `prefixed`: whether streams have a prefix, and of which direction.
     pub(super) fn poll<S>(
         &mut self,
@@ -116,21 +159,21 @@ impl<A: Arrival> Arrivals<A> {
             let mut prefix = PrefixReader::new(direction);
             match prefix.poll(cx, stream.recv()) {
                 Poll::Ready(kind) => {
-                    if let Some(stream) = sort(stream, kind, critical) {
+                    if let Some(stream) = sort(stream, &prefix, kind, critical) {
                         return Poll::Ready(Ok(stream));
                     }
                 }
                 Poll::Pending => self.unread.get_or_insert_default().push(Box::pin(async move {
                     let kind = poll_fn(|cx| prefix.poll(cx, stream.recv())).await;
-                    (stream, kind)
+                    (stream, prefix, kind)
                 })),
             }
         }
         let Some(unread) = &mut self.unread else {
             return Poll::Pending;
         };
-        while let Some((stream, kind)) = ready!(unread.poll_next_unpin(cx)) {
-            if let Some(stream) = sort(stream, kind, critical) {
+        while let Some((stream, prefix, kind)) = ready!(unread.poll_next_unpin(cx)) {
+            if let Some(stream) = sort(stream, &prefix, kind, critical) {
                 return Poll::Ready(Ok(stream));
             }
         }
@@ -139,12 +182,13 @@ impl<A: Arrival> Arrivals<A> {
 }
 
 /// Hands on a stream of the session and does with any other what HTTP/3 asks.
-fn sort<A: Arrival>(stream: A, kind: Kind, critical: &Critical) -> Option<A> {
+fn sort<A: Arrival>(stream: A, prefix: &PrefixReader, kind: Kind, critical: &Critical) -> Option<A> {
     match kind {
         Kind::Session => return Some(stream),
         Kind::OtherSession => stream.refuse(STREAM_REJECTED),
         Kind::Foreign => stream.refuse(STREAM_CREATION_ERROR),
-        Kind::Critical => critical.keep(stream.into_recv()),
+        Kind::Qpack => critical.keep_qpack(stream.into_recv()),
+        Kind::Control => critical.keep_control(stream.into_recv(), prefix.after_type()),
         Kind::Cut => {}
     }
     tracing::debug!(?kind, "stream is not the session's");

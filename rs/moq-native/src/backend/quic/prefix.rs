@@ -23,9 +23,6 @@ pub(super) const BI: Bytes = Bytes::from_static(&[0x40, 0x41, 0x00]);
 /// What every datagram starts with: the session's quarter stream id (RFC 9297, section 2.1).
 pub(super) const DATAGRAM: Bytes = Bytes::from_static(&[0x00]);
 
-/// Type of the unidirectional stream that an HTTP/3 peer sends its requests' dynamic table on, and of the one back.
-const QPACK: [u64; 2] = [StreamUni::QPACK_ENCODER.0.into_inner(), StreamUni::QPACK_DECODER.0.into_inner()];
-
 /// Type and session id, both at their longest.
 const PREFIX_BYTES_MAX: usize = 16;
 
@@ -56,7 +53,9 @@ pub(super) enum Kind {
     /// A stream of a WebTransport session that is not on this connection.
     OtherSession,
     /// A QPACK stream, which HTTP/3 forbids to close.
-    Critical,
+    Qpack,
+    /// A control stream, likewise.
+    Control,
     /// HTTP/3 traffic of another kind: reserved types, pushes, further requests.
     Foreign,
     /// It ended or failed before it said what it was.
@@ -92,6 +91,14 @@ impl PrefixReader {
         }
     }
 
+    /// What was read behind the type: bytes of a stream that has no session to name.
+    pub(super) fn after_type(&self) -> &[u8] {
+        let mut bytes = &self.bytes[..self.len];
+        // Whoever asks knows that the type is there.
+        let _ = VarInt::decode(&mut bytes);
+        bytes
+    }
+
     fn judge(&self) -> Judgement {
         let arrived = &self.bytes[..self.len];
         let mut bytes = arrived;
@@ -99,8 +106,11 @@ impl PrefixReader {
             return Judgement::Needs(missing(arrived).max(PREFIX_BYTES_MIN.saturating_sub(self.len)));
         };
         if kind != self.direction.marker() {
-            let is_critical = self.direction == Direction::Uni && QPACK.contains(&kind.into_inner());
-            return Judgement::Is(if is_critical { Kind::Critical } else { Kind::Foreign });
+            return Judgement::Is(match (self.direction, StreamUni(kind)) {
+                (Direction::Uni, StreamUni::CONTROL) => Kind::Control,
+                (Direction::Uni, StreamUni::QPACK_ENCODER | StreamUni::QPACK_DECODER) => Kind::Qpack,
+                _ => Kind::Foreign,
+            });
         }
         let id = bytes;
         match VarInt::decode(&mut bytes) {
@@ -145,8 +155,10 @@ mod tests {
             (Uni, &[0x80, 0x00, 0x00, 0x54, 0x40, 0x00], Ok(Kind::Session)),
             (Uni, &[0x40, 0x54, 0x04], Ok(Kind::OtherSession)),
             (Uni, &[0x40, 0x41, 0x00], Ok(Kind::Foreign)),
-            (Uni, &[0x02], Ok(Kind::Critical)),
-            (Uni, &[0x03, 0x3f], Ok(Kind::Critical)),
+            (Uni, &[0x02], Ok(Kind::Qpack)),
+            (Uni, &[0x03, 0x3f], Ok(Kind::Qpack)),
+            (Uni, &[0x00, 0x04], Ok(Kind::Control)),
+            (Bi, &[0x00, 0x04], Ok(Kind::Foreign)),
             (Bi, &[0x02], Ok(Kind::Foreign)),
             (Bi, &[0x01, 0x10, 0x00], Ok(Kind::Foreign)),
             (Uni, &[0x21], Ok(Kind::Foreign)),
