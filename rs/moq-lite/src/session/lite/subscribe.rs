@@ -9,7 +9,7 @@ mod renumbered;
 use std::{ops::RangeInclusive, rc::Rc, time::Duration};
 
 use moq_proto::{
-    Path, VarInt, close,
+    Framing, Path, VarInt, close,
     lite::{
         Dialect, Replies,
         message::{Subscribe, SubscribeDrop, SubscribeOk, SubscribeOptions, SubscribeReply, SubscribeUpdate},
@@ -86,7 +86,7 @@ pub(in super::super) async fn answer<C: Connection>(
     count(&shared.stats.counters().subscribes, 1);
     debug!(broadcast = %request.broadcast, track = %request.track, "subscribed");
 
-    let asked = track.subscribe(ask_of(&options));
+    let asked = track.subscribe(ask_of(shared, &options));
     if dialect.replies == Replies::Ok {
         let ok =
             SubscribeOk { priority: options.priority, ordered: false, max_age: VarInt::ZERO, group_start: None, group_end: None };
@@ -133,7 +133,7 @@ pub(in super::super) async fn answer<C: Connection>(
             }
             update = updated(dialect, sender, receiver) => match update? {
                 Some(options) => {
-                    asked.update(ask_of(&options));
+                    asked.update(ask_of(shared, &options));
                     seat.change(|viewer| viewer.rewish(wish_of(shared, &options)));
                 }
                 None => return Ok(()),
@@ -180,8 +180,19 @@ fn left_out(groups: RangeInclusive<u64>) -> SubscribeReply {
     SubscribeReply::Drop(SubscribeDrop { start, end, code: close::stream::OLD.get().into() })
 }
 
-fn max_age_of(options: &SubscribeOptions) -> Option<Duration> {
-    options.max_age.map(|age| Duration::from_millis(age.get()))
+/// Least age at which a group is late for a viewer whose version has no times in its frames.
+///
+/// What subscribes by these says zero whatever it can bear (`moq-net` 0.1 has it written in), and was served groups that came in one
+/// burst all the same. As long as players of that time hold back by themselves.
+const UNTIMED_AGE_MIN: Duration = Duration::from_millis(500);
+
+/// How old a group may be that is not the newest.
+fn max_age_of<C: Connection>(shared: &Shared<C>, options: &SubscribeOptions) -> Option<Duration> {
+    let asked = options.max_age.map(|age| Duration::from_millis(age.get()));
+    match shared.dialect.framing {
+        Framing::Sized => asked.map(|age| age.max(UNTIMED_AGE_MIN)),
+        _ => asked,
+    }
 }
 
 /// What a viewer's request means for its delivery.
@@ -193,7 +204,7 @@ fn wish_of<C: Connection>(shared: &Shared<C>, options: &SubscribeOptions) -> Wis
     };
     Wish {
         priority: options.priority,
-        max_age: max_age_of(options),
+        max_age: max_age_of(shared, options),
         start,
         end: options.group_end.map(VarInt::get),
         frame_start: options.frame_start.get(),
@@ -202,10 +213,10 @@ fn wish_of<C: Connection>(shared: &Shared<C>, options: &SubscribeOptions) -> Wis
 }
 
 /// What a viewer's request means for the track's source.
-fn ask_of(options: &SubscribeOptions) -> demand::Ask {
+fn ask_of<C: Connection>(shared: &Shared<C>, options: &SubscribeOptions) -> demand::Ask {
     demand::Ask {
         priority: options.priority,
-        max_age: max_age_of(options),
+        max_age: max_age_of(shared, options),
         start: options.group_start.map_or(demand::Start::Latest, |group| demand::Start::At(group.get())),
         end: options.group_end.map(VarInt::get),
     }
