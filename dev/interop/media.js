@@ -1,75 +1,23 @@
-/**
- * Fragmented MP4 through the relay, from `moq import` to `moq export`, in each version and over each transport.
- *
- * The program takes MP4 apart and puts it together again, so containers differ: other boxes, other fragments, times from another
- * zero. What has to be equal are the samples: the bytes of every access unit of video and every frame of audio, in order, without a
- * gap, from the sample at which the viewer began to the last one.
- */
+/** Fragmented MP4 through the relay, from `moq import` to `moq export`, in each version and over each transport. */
 
-import { spawn } from "node:child_process";
 import { mkdtemp, open, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { newRelay } from "../clients/driver/relay.js";
 import { Table } from "../clients/driver/table.js";
+import { faultIn, makeSource, play, run, samplesOf, SECONDS } from "./fmp4.js";
+import { TRANSPORTS } from "./transports.js";
 
 const MOQ = process.env.THEIR_MOQ;
 
 const VERSIONS = ["moq-lite-06", "moq-lite-05", "moq-lite-04", "moq-lite-03", "moq-lite-02", "moq-lite-01"];
 
-/** By name: the URL of a relay, from its HTTP address. */
-const TRANSPORTS = {
-  webtransport: (url) => url.replace("http:", "https:"),
-  quic: (url) => url.replace("http:", "moqt:"),
-  websocket: (url) => url.replace("http:", "ws:"),
-};
-
-/** How long the media is, in seconds: a few groups of one second. */
-const SECONDS = 5;
-
-/** How long the publisher lets the viewer come first, in milliseconds. */
-const HEAD_START_MS = 1_500;
+/** What the program logs once it has a session. */
+const CONNECTED = "connected";
 
 /** How long everything may take after its end, in milliseconds. */
 const TAIL_MS = 10_000;
-
-/** The part of all samples that has to arrive at least: a viewer begins with the group that is the newest when it subscribes. */
-const SHARE_MIN = 0.6;
-
-const SOURCE =
-  "-f lavfi -i testsrc2=size=320x180:rate=25 -f lavfi -i sine=frequency=440:sample_rate=48000 -c:v libx264 -preset veryfast -g 25 " +
-  "-bf 0 -pix_fmt yuv420p -c:a aac -f mp4 -movflags +cmaf+frag_keyframe+empty_moov+default_base_moof+separate_moof";
-
-/** Runs a program to its end; `stdin` and `stdout` as in `spawn`. */
-function run(program, args, { stdin = "ignore", stdout = "pipe" } = {}) {
-  const child = spawn(program, args, { stdio: [stdin, stdout, "pipe"] });
-  let [output, errors] = ["", ""];
-  child.stdout?.on("data", (data) => (output += data));
-  child.stderr.on("data", (data) => (errors = (errors + data).slice(-2_000)));
-  const ended = new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code) => resolve({ code, output, errors }));
-  });
-  return { child, ended };
-}
-
-async function succeed(program, args) {
-  const { code, output, errors } = await run(program, args).ended;
-  if (code !== 0) throw new Error(`${program} ${args.join(" ")}: ${code}\n${errors}`);
-  return output;
-}
-
-/** The hashes of all samples, by kind: what is in the packets, and nothing of the container. */
-async function samplesOf(file) {
-  const samples = {};
-  for (const kind of ["v", "a"]) {
-    const select = ["-v", "error", "-i", file, "-map", `0:${kind}`, "-c", "copy", "-f", "framehash", "-hash", "sha256", "-"];
-    const lines = (await succeed("ffmpeg", select)).split("\n").filter((line) => line && !line.startsWith("#"));
-    samples[kind] = lines.map((line) => line.split(",").slice(4).join().trim());
-  }
-  return samples;
-}
 
 /** Publishes the source as it would be live, watches it, and says what has come. */
 async function carry(source, folder, relayUrl, version, transport) {
@@ -79,12 +27,9 @@ async function carry(source, folder, relayUrl, version, transport) {
   const received = join(folder, `${broadcast}.mp4`);
   const sink = await open(received, "w");
   const viewer = run(MOQ, command("export", "fmp4"), { stdout: sink.fd });
-  await pause(HEAD_START_MS);
+  await viewer.says(CONNECTED);
 
-  const live = ["-v", "error", "-re", "-i", source, "-c", "copy", "-f", "mp4"];
-  const player = spawn("ffmpeg", [...live, "-movflags", "+cmaf+frag_keyframe+empty_moov+default_base_moof+separate_moof", "-"], {
-    stdio: ["ignore", "pipe", "ignore"],
-  });
+  const player = play(source);
   const publisher = run(MOQ, command("import", "fmp4"), { stdin: "pipe" });
   publisher.child.stdin.on("error", () => {});
   player.stdout.pipe(publisher.child.stdin);
@@ -98,26 +43,13 @@ async function carry(source, folder, relayUrl, version, transport) {
   return { received, bytes: (await stat(received)).size, errors: sent.code === 0 ? errors : sent.errors };
 }
 
-/** What is wrong with the samples that came; and how many there are. `undefined`: nothing. */
-function faultIn(sent, seen) {
-  for (const kind of ["v", "a"]) {
-    const [all, some] = [sent[kind], seen[kind]];
-    if (some.length < all.length * SHARE_MIN) return `${some.length} of ${all.length} samples (${kind})`;
-    const tail = all.slice(all.length - some.length);
-    const at = some.findIndex((sample, index) => sample !== tail[index]);
-    if (at >= 0) return `sample ${at} of ${some.length} (${kind}) is not what was sent`;
-  }
-  return undefined;
-}
-
 const folder = await mkdtemp(join(tmpdir(), "moq-interop-"));
 const table = new Table();
 const relay = await newRelay();
 let failed = 0;
 try {
   const source = join(folder, "source.mp4");
-  const [encoder, ...rest] = ["ffmpeg", "-v", "error", ...SOURCE.split(" "), "-t", String(SECONDS), source];
-  await succeed(encoder, rest);
+  await makeSource(source);
   const sent = await samplesOf(source);
   for (const version of VERSIONS) {
     const row = async (transport) => {
