@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) enum Refusal {
     /// Too many handshakes were under way.
     Busy,
+    /// The server lets nobody begin any more.
+    Leaving,
     /// The handshake took longer than it may.
     Late,
     /// QUIC or TLS failed: nothing in common, a peer that left, a packet that is none.
@@ -24,6 +26,7 @@ pub struct Counters {
     retried: AtomicU64,
     admitted: AtomicU64,
     busy: AtomicU64,
+    leaving: AtomicU64,
     late: AtomicU64,
     quic: AtomicU64,
     http3: AtomicU64,
@@ -32,12 +35,13 @@ pub struct Counters {
 
 impl Counters {
     /// Every count with its name, which says what happened to the newcomer.
-    pub fn read(&self) -> [(&'static str, u64); 8] {
+    pub fn read(&self) -> [(&'static str, u64); 9] {
         [
             ("arrived", &self.arrived),
             ("retried", &self.retried),
             ("admitted", &self.admitted),
             ("refused_busy", &self.busy),
+            ("refused_leaving", &self.leaving),
             ("refused_late", &self.late),
             ("refused_quic", &self.quic),
             ("refused_http3", &self.http3),
@@ -61,6 +65,7 @@ impl Counters {
     pub(crate) fn refused(&self, why: Refusal) {
         let count = match why {
             Refusal::Busy => &self.busy,
+            Refusal::Leaving => &self.leaving,
             Refusal::Late => &self.late,
             Refusal::Quic => &self.quic,
             Refusal::Http3 => &self.http3,

@@ -40,6 +40,7 @@ pub struct Server {
     endpoint: quinn::Endpoint,
     address: SocketAddr,
     listeners: Listeners,
+    is_leaving: bool,
     handshakes: FuturesUnordered<BoxFuture<'static, Result<Incoming, Refusal>>>,
     counters: Arc<Counters>,
 }
@@ -86,6 +87,7 @@ impl Server {
             address: endpoint.local_addr().map_err(failed)?,
             endpoint,
             config,
+            is_leaving: false,
             handshakes: FuturesUnordered::new(),
             counters: Arc::default(),
         })
@@ -134,9 +136,22 @@ impl Server {
         }
     }
 
+    /// Lets nobody begin any more, while those who have begun come in and those inside stay. Over QUIC newcomers are refused,
+    /// for as long as [`accept`](Self::accept) is waited for, so that they need not find out by silence; TCP and the Unix socket
+    /// are closed, which another server may then have. The UDP socket is not free before the [end](Self::close).
+    pub fn refuse_newcomers(&mut self) {
+        self.is_leaving = true;
+        self.listeners = Listeners::default();
+    }
+
     /// Lets a newcomer begin its handshake, if there is room.
     fn greet(&mut self, newcomer: quinn::Incoming) {
         self.counters.arrived();
+        if self.is_leaving {
+            self.counters.refused(Refusal::Leaving);
+            newcomer.refuse();
+            return;
+        }
         if self.handshakes.len() >= self.config.max_handshakes {
             self.counters.refused(Refusal::Busy);
             newcomer.refuse();

@@ -11,7 +11,10 @@ use moq_lite::{
     transport::Connection,
 };
 use moq_proto::close;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, timeout},
+};
 use tracing::{debug, info, warn};
 
 use super::{Backoff, Lost, Place, Retry, State};
@@ -62,7 +65,7 @@ impl<D, R, T: FnMut(State<'_>)> Sessions<D, R, T> {
                 moves = 0;
             }
             let Self { home, backoff, patience, dial, told, .. } = &mut self;
-            let deadline = Cell::new(None);
+            let (deadline, gone) = (Cell::new(None), Notify::new());
             let mut is_lost = |ended: Option<&session::Error>| {
                 match ended {
                     Some(error) => info!(%error, "session lost, reconnecting"),
@@ -88,7 +91,7 @@ impl<D, R, T: FnMut(State<'_>)> Sessions<D, R, T> {
             moves += u32::from(goaway.is_some());
             let at_once = goaway.is_some() && moves <= MOVES_MAX;
             let next = goaway.map_or_else(|| place.clone(), |goaway| follow(&place, &goaway));
-            let mut search = pin!(search(home, backoff, dial, next, at_once, &deadline));
+            let mut search = pin!(search(home, backoff, dial, next, at_once, (&deadline, &gone)));
             let found = loop {
                 tokio::select! {
                     biased;
@@ -96,6 +99,9 @@ impl<D, R, T: FnMut(State<'_>)> Sessions<D, R, T> {
                     ended = current.run.as_mut(), if !is_over => {
                         is_over = true;
                         is_lost(ended.as_ref());
+                        if current.began.elapsed() >= STEADY {
+                            gone.notify_one();
+                        }
                     }
                     never = previous.run() => match never {},
                 }
@@ -128,14 +134,15 @@ fn follow(place: &Place, goaway: &GoAway) -> Place {
     next
 }
 
-/// Tries for a session there, and `home` where that fails, until the `deadline` if there is one by then.
+/// Tries for a session there, and `home` where that fails, until the `deadline` if there is one by then. `gone`: the session there
+/// was has ended meanwhile, and with it what kept another from beginning, perhaps.
 async fn search<C: Connection, E>(
     home: &Place,
     backoff: &mut Backoff,
     mut dial: impl AsyncFnMut(&Place) -> Result<Session<C>, E>,
     mut place: Place,
     at_once: bool,
-    deadline: &Cell<Option<Instant>>,
+    (deadline, gone): (&Cell<Option<Instant>>, &Notify),
 ) -> Result<(Place, Session<C>), E>
 where
     E: fmt::Display,
@@ -156,7 +163,14 @@ where
         }
         debug!(%place, %error, "not reconnected yet");
         place.clone_from(home);
-        sleep(backoff.wait()).await;
+        tokio::select! {
+            biased;
+            () = gone.notified() => {
+                backoff.reset();
+                sleep(backoff.wait()).await;
+            }
+            () = sleep(backoff.wait()) => {}
+        }
     }
 }
 

@@ -329,6 +329,35 @@ async fn a_closed_server_tells_its_peers_and_accepts_nobody() {
 }
 
 #[tokio::test]
+async fn a_leaving_server_refuses_newcomers_and_keeps_whom_it_has() {
+    let mut config = server_config();
+    config.tcp = Some("127.0.0.1:0".parse().unwrap());
+    let directory = Directory::new();
+    let socket = directory.0.join("socket");
+    config.unix = Some(socket.clone());
+    let mut server = Server::bind(config).unwrap();
+    let client = client_of(&server);
+    let (udp, tcp) = (server.local_addr(), server.tcp_addr().unwrap());
+    let quic = url("moqt", udp, "/");
+    let accept = async { arrive(&mut server).await.accept().await };
+    let (connected, accepted) = soon(async { tokio::join!(client.connect(&quic), accept) }).await;
+    let (mut connected, mut accepted) = (connected.unwrap(), accepted.unwrap());
+
+    server.refuse_newcomers();
+    for scheme in ["https", "moqt"] {
+        let began = Instant::now();
+        let refused = soon(beside(&mut server, client.connect(&url(scheme, udp, "/")))).await.unwrap_err();
+        assert!(began.elapsed() < Duration::from_secs(1), "{scheme}: {refused} after {:?}", began.elapsed());
+    }
+    assert_eq!((count(&server, "refused_leaving"), count(&server, "admitted")), (2, 1));
+    std::net::TcpListener::bind(tcp).unwrap();
+    assert!(!socket.exists());
+
+    open_uni_with(&mut connected, b"still here").await;
+    soon(beside(&mut server, accept_uni(&mut accepted))).await;
+}
+
+#[tokio::test]
 async fn what_a_session_said_last_is_heard_though_its_server_closes() {
     for scheme in ["https", "moqt"] {
         let (mut server, client) = endpoints().await;

@@ -204,6 +204,35 @@ async fn a_server_that_leaves_before_the_next_is_found_is_a_session_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_is_gone_after_a_long_leave_is_looked_for_at_once() {
+    story(async {
+        let net = Net::new(Version::Lite05);
+        let (_origin, told, _running) = net.client(Duration::from_secs(30)).await;
+        net.down.borrow_mut().insert("a.example".into(), Retry::Again);
+        net.go_away("");
+        // Long enough for the waits to have grown to two seconds, and for the last of them to have just begun.
+        sleep(Duration::from_secs(20)).await;
+        let tries = net.tried().len();
+        while net.tried().len() == tries {
+            sleep(Duration::from_millis(1)).await;
+        }
+        net.down.borrow_mut().clear();
+        net.sessions.borrow()[0].1.lose();
+        let lost = Instant::now();
+        while told.borrow().len() < 3 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(*told.borrow(), [at("a.example"), None, at("a.example")]);
+        assert!(
+            lost.elapsed() < Duration::from_millis(150),
+            "after a first wait, not the rest of a long one: {:?}",
+            lost.elapsed()
+        );
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_refused_where_it_was_sent_comes_back() {
     story(async {
         let net = Net::new(Version::Lite05);
