@@ -20,6 +20,8 @@ export const BINARY = process.env.MOQ_RELAY ?? fileURLToPath(new URL("../../../t
 
 /** The development setup of the documentation, on a port of its own, with these versions or all, and this in `[auth]`. */
 const configOn = (port, versions, auth = `public = ""`) => `
+drain_timeout = "0s"
+
 [log]
 level = "info"
 

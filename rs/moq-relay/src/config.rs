@@ -27,6 +27,8 @@ const TIME_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// The whole configuration, settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Config {
+    /// How long clients may take to leave once they are asked to. Zero: they are not asked.
+    pub drain_timeout: Duration,
     pub log: LogConfig,
     pub server: ServerConfig,
     pub web: WebConfig,
@@ -220,6 +222,7 @@ impl TryFrom<Options> for Config {
     fn try_from(options: Options) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
         let config = Self {
+            drain_timeout: options.drain_timeout.unwrap_or(Duration::from_secs(10)),
             log: log(options.log),
             server: server(options.server, &mut problems),
             web: web(options.web, &mut problems),

@@ -34,7 +34,7 @@ use crate::{
     doors,
     metrics::Metrics,
     options::Conflict,
-    shutdown::{self, Stopping},
+    shutdown::{Farewell, Phase, Stopping},
     web,
 };
 
@@ -71,6 +71,8 @@ enum TurnedAway {
     Session(#[from] session::Error),
     #[error("no session within {0:?}")]
     Late(Duration),
+    #[error("the relay is going away")]
+    Closing,
 }
 
 /// Serves a peer that came over QUIC, to its end.
@@ -155,7 +157,11 @@ async fn serve(
     deadline: Instant,
     admission: impl Future<Output = Result<Admitted, TurnedAway>>,
 ) {
-    let admitted = timeout_at(deadline, admission).await.unwrap_or(Err(TurnedAway::Late(hub.setup_timeout)));
+    let admitted = tokio::select! {
+        biased;
+        admitted = timeout_at(deadline, admission) => admitted.unwrap_or(Err(TurnedAway::Late(hub.setup_timeout))),
+        () = hub.stopping.closing() => Err(TurnedAway::Closing),
+    };
     match admitted {
         Ok((session, admission)) => converse(hub, fanout, session, admission).await,
         Err(error) => {
@@ -183,18 +189,27 @@ async fn converse(hub: Hub, fanout: fanout::Handle<AnyConnection>, session: Sess
     let (hop, budget, limits, stats) = (hub.hop, hub.budget, hub.limits, hub.stats);
     let roles = Roles { hop, inbound, outbound, fanout: Some(fanout), budget, limits, stats };
 
-    let (closer, opened) = (session.closer(), Instant::now());
+    let (closer, opened, mut stopping) = (session.closer(), Instant::now(), hub.stopping);
     let mut running = std::pin::pin!(session.run(roles));
-    let ended = tokio::select! {
-        ended = &mut running => ended,
-        () = hub.stopping.wait() => {
-            closer.close(close::session::NO_ERROR, shutdown::REASON);
-            running.await
-        }
-        over = lease.ended() => {
-            info!(code = %over.code(), reason = %over, "rights ended");
-            closer.close(close::session::UNAUTHORIZED, over.told());
-            running.await
+    let ended = loop {
+        tokio::select! {
+            ended = &mut running => break ended,
+            phase = stopping.next() => match phase {
+                Phase::Closing(farewell) => {
+                    if farewell == Farewell::Overdue {
+                        hub.metrics.drain_overdue();
+                    }
+                    closer.close(farewell.code(), farewell.reason());
+                    break running.await;
+                }
+                // To where it came from: whoever answers there now.
+                Phase::Serving | Phase::Draining => closer.go_away(""),
+            },
+            over = lease.ended() => {
+                info!(code = %over.code(), reason = %over, "rights ended");
+                closer.close(close::session::UNAUTHORIZED, over.told());
+                break running.await;
+            }
         }
     };
     let (lasted, stats) = (opened.elapsed(), closer.stats());

@@ -223,6 +223,22 @@ fn every_entrance_reads_the_same_path_and_gives_the_same_verdict() {
     }
 }
 
+#[test]
+fn who_may_come_in_and_comes_when_nobody_does_any_more_is_told_so() {
+    run(async {
+        let world = World::new();
+        let mut carriers = Carriers::new(world.auth());
+        let is_welcome = |sent: &String| {
+            matches!(world.expected(Entrance::WebSocket, sent, None).0, Verdict::In { .. }) && !is_unwritable(sent)
+        };
+        let mut targets = Targets::new(1).map(|target| spelt(&world, Entrance::WebSocket, &target).0);
+        let sent = targets.find(is_welcome).unwrap();
+        assert!(matches!(carriers.knock(Entrance::WebSocket, &sent, None).await, Verdict::In { .. }));
+        carriers.close();
+        assert_eq!(carriers.knock(Entrance::WebSocket, &sent, None).await, Verdict::Out(503));
+    });
+}
+
 fn run<T>(walk: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, walk)

@@ -1,12 +1,15 @@
 //! Listener: one bounded task for everybody who arrives.
 //!
-//! A task's panic ends that task alone. When the relay stops, nobody is let in any more; those inside end by themselves.
+//! A task's panic ends that task alone. When the relay drains, nobody new is let in; those inside end by themselves.
 
 use moq_native::{Incoming, Server};
 use tokio::task::{JoinError, JoinSet};
 use tracing::{Instrument, Span, error, warn};
 
-use crate::{metrics::Metrics, shutdown::Stopping};
+use crate::{
+    metrics::Metrics,
+    shutdown::{Phase, Stopping},
+};
 
 /// Sessions at a time on one listener, those still on their way in included. At a quarter of a MiB each this is 2.5 GiB.
 pub(crate) const TASKS_MAX: usize = 10_000;
@@ -20,6 +23,9 @@ pub(crate) trait Arrivals {
     /// Must be cancel safe: dropping the call loses nobody.
     async fn next(&mut self) -> Option<Self::Newcomer>;
 
+    /// Lets nobody begin any more. Whoever has begun still arrives; others are told no, for as long as the next one is waited for.
+    fn close(&mut self);
+
     /// Turns one away for lack of room, cheaply.
     fn refuse(&self, newcomer: Self::Newcomer);
 }
@@ -31,27 +37,38 @@ impl Arrivals for Server {
         self.accept().await
     }
 
+    fn close(&mut self) {
+        self.refuse_newcomers();
+    }
+
     fn refuse(&self, newcomer: Incoming) {
         // Dropped unanswered, it costs nothing more.
         drop(newcomer);
     }
 }
 
-/// Serves everybody who arrives, in a task each, until `stopping` or the end of arrivals; then waits for those inside.
+/// Serves everybody who arrives, in a task each, until the end of arrivals, or until nobody is left after `stopping` has said that
+/// the relay drains; once it says that all is closed, waits for those inside.
 ///
 /// Runs on a shard, since its tasks stay on this thread.
-pub(crate) async fn run<A, S, F>(arrivals: &mut A, room: usize, metrics: Metrics, stopping: Stopping, serve: S)
+pub(crate) async fn run<A, S, F>(arrivals: &mut A, room: usize, metrics: Metrics, mut stopping: Stopping, serve: S)
 where
     A: Arrivals,
     S: Fn(A::Newcomer) -> F,
     F: Future<Output = ()> + 'static,
 {
     let mut tasks = JoinSet::new();
-    let mut is_full = false;
-    loop {
+    let (mut is_full, mut is_draining) = (false, false);
+    while !(is_draining && tasks.is_empty()) {
         tokio::select! {
             biased;
-            () = stopping.wait() => break,
+            phase = stopping.next() => match phase {
+                Phase::Closing(_) => break,
+                _ => {
+                    is_draining = true;
+                    arrivals.close();
+                }
+            },
             Some(ended) = tasks.join_next() => note(ended, &metrics),
             newcomer = arrivals.next() => match newcomer {
                 None => break,
@@ -89,7 +106,7 @@ mod tests {
     use tokio::{sync::mpsc, task::LocalSet};
 
     use super::*;
-    use crate::shutdown::Shutdown;
+    use crate::shutdown::{Farewell, Shutdown};
 
     struct Names {
         names: mpsc::Receiver<&'static str>,
@@ -101,6 +118,10 @@ mod tests {
 
         async fn next(&mut self) -> Option<&'static str> {
             self.names.recv().await
+        }
+
+        fn close(&mut self) {
+            self.names.close();
         }
 
         fn refuse(&self, newcomer: &'static str) {
@@ -173,28 +194,46 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn stopping_lets_nobody_in_and_waits_for_those_inside() {
+    async fn draining_lets_in_who_has_begun_and_waits_for_those_inside() {
         let (sender, _, mut names) = names();
         let (shutdown, stopping) = Shutdown::new();
-        let served = Rc::new(RefCell::new(Vec::new()));
-
-        let (inside, told, entered) = (served.clone(), stopping.clone(), Rc::new(tokio::sync::Notify::new()));
+        let (served, entered) = (Rc::new(RefCell::new(Vec::new())), Rc::new(tokio::sync::Notify::new()));
+        let (inside, told, enter) = (served.clone(), stopping.clone(), entered.clone());
         let serve = |name| {
-            let (inside, told, entered) = (inside.clone(), told.clone(), entered.clone());
+            let (inside, told, enter) = (inside.clone(), told.clone(), enter.clone());
             async move {
-                entered.notify_one();
-                told.wait().await;
+                enter.notify_one();
+                told.closing().await;
                 inside.borrow_mut().push(name);
             }
         };
         let story = async {
             sender.send("inside").await.unwrap();
             entered.notified().await;
-            shutdown.begin();
-            sender.send("late").await.unwrap();
+            sender.try_send("on its way").unwrap();
+            shutdown.drain();
+            sender.closed().await;
+            assert!(sender.try_send("late").is_err());
+            entered.notified().await;
+            shutdown.close(Farewell::Overdue);
         };
         LocalSet::new().run_until(async { tokio::join!(run(&mut names, 8, Metrics::default(), stopping, serve), story) }).await;
 
-        assert_eq!(*served.borrow(), ["inside"]);
+        served.borrow_mut().sort_unstable();
+        assert_eq!(*served.borrow(), ["inside", "on its way"]);
+    }
+
+    #[tokio::test]
+    async fn draining_ends_with_the_last_one_inside() {
+        let (sender, _, mut names) = names();
+        let (shutdown, stopping) = Shutdown::new();
+        let told = stopping.clone();
+        let serve = |_| {
+            let told = told.clone();
+            async move { told.draining().await }
+        };
+        sender.send("inside").await.unwrap();
+        shutdown.drain();
+        LocalSet::new().run_until(run(&mut names, 8, Metrics::default(), stopping, serve)).await;
     }
 }

@@ -6,6 +6,7 @@ mod cache;
 mod config;
 mod connection;
 mod doors;
+mod drain;
 mod endpoint;
 #[cfg(test)]
 mod entrances;
@@ -29,10 +30,10 @@ use clap::Parser as _;
 
 use crate::{config::Config, options::CommandLine, relay::Relay};
 
-/// A wrong command line ends with 2, anything else that goes wrong with 1.
+/// A wrong command line ends with 2, anything else that goes wrong with 1, a second signal with 128 and its number.
 fn main() -> ExitCode {
     match run(CommandLine::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("Error: {}", told(&error));
             ExitCode::FAILURE
@@ -51,13 +52,13 @@ fn told(error: &anyhow::Error) -> String {
     told
 }
 
-fn run(line: CommandLine) -> anyhow::Result<()> {
+fn run(line: CommandLine) -> anyhow::Result<ExitCode> {
     let is_check = line.check;
     let config = Config::try_from(line.options()?)?;
     if is_check {
         relay::check(&config)?;
         println!("the configuration is good");
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     log::start(config.log);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting a runtime")?;

@@ -27,6 +27,7 @@ struct Counters {
     tls_late: AtomicU64,
     tls_failed: AtomicU64,
     http_stalled: AtomicU64,
+    drain_forced: AtomicU64,
     refusals_told: Quiet,
 }
 
@@ -35,6 +36,22 @@ impl Metrics {
     pub(crate) fn session(&self) -> OpenSession {
         self.counters.sessions_opened.fetch_add(1, Relaxed);
         OpenSession(self.clone())
+    }
+
+    /// Sessions that have begun and not ended.
+    pub(crate) fn open_sessions(&self) -> u64 {
+        let closed = self.counters.sessions_closed.load(Relaxed);
+        self.counters.sessions_opened.load(Relaxed).saturating_sub(closed)
+    }
+
+    /// A session was closed that had been asked to leave, and had not.
+    pub(crate) fn drain_overdue(&self) {
+        self.counters.drain_forced.fetch_add(1, Relaxed);
+    }
+
+    /// How many of those there were.
+    pub(crate) fn drain_forced(&self) -> u64 {
+        self.counters.drain_forced.load(Relaxed)
     }
 
     /// Somebody was turned away, or never got as far as a session.
@@ -73,7 +90,7 @@ impl Metrics {
     }
 
     /// Every counter with its name, in a fixed order.
-    pub(crate) fn read(&self) -> [(&'static str, u64); 8] {
+    pub(crate) fn read(&self) -> [(&'static str, u64); 9] {
         let counters = &*self.counters;
         [
             ("moq_relay_sessions_opened_total", counters.sessions_opened.load(Relaxed)),
@@ -84,6 +101,7 @@ impl Metrics {
             ("moq_relay_tls_late_total", counters.tls_late.load(Relaxed)),
             ("moq_relay_tls_failed_total", counters.tls_failed.load(Relaxed)),
             ("moq_relay_http_stalled_total", counters.http_stalled.load(Relaxed)),
+            ("moq_relay_drain_forced_total", counters.drain_forced.load(Relaxed)),
         ]
     }
 }

@@ -1,12 +1,9 @@
-//! The relay: its shards around one origin, from a configuration to its end.
+//! The relay: its shards around one origin, from a configuration on. How it ends is in `drain`.
 
-use std::{net::SocketAddr, sync::Arc, time::SystemTime};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::SystemTime};
 
-use anyhow::{Context as _, bail};
-use futures::{
-    future::join_all,
-    stream::{FuturesUnordered, StreamExt as _},
-};
+use anyhow::Context as _;
+use futures::future::join_all;
 use moq_lite::{
     model::{cache::Budget, origin::Origin},
     session::{self, Limits, fanout::Fanout},
@@ -16,20 +13,20 @@ use moq_native::{AnyConnection, Server, ServerConfig, tls::ServerTls};
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot},
-    time::timeout,
 };
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use crate::{
     auth::{self, Auth},
     cache,
     config::{self, Config, QuicConfig, WebConfig},
     connection::{self, Hub},
+    drain::Drain,
     listener::{self, TASKS_MAX},
     metrics::Metrics,
     options::Address,
     shard::Shard,
-    shutdown::{GRACE, REASON, Shutdown, Signals},
+    shutdown::{Farewell, Shutdown, Signals},
     tls::{self, Store},
     web::{self, Crowd, Fetches, Secure, Site, Upgrade, Upgrades},
 };
@@ -45,9 +42,7 @@ const FETCHES_REFUSED: &str = "moq_relay_fetches_refused_total";
 
 /// A relay that listens.
 pub(crate) struct Relay {
-    shards: Vec<Shard>,
-    shutdown: Shutdown,
-    signals: Signals,
+    drain: Drain,
     metrics: Metrics,
     auth: Arc<Auth>,
     origin: Origin,
@@ -106,13 +101,13 @@ impl Relay {
         let (origin, fetches) = (hub.origin.clone(), Arc::<Fetches>::default());
         let (auth, watching, stopping) = (hub.auth.clone(), hub.auth.clone(), hub.stopping.clone());
         let (rights, ()) = Shard::start("auth", move |ready| keeper.run(watching, stopping, ready)).await?;
-        let mut shards = vec![rights];
+        let mut helping = vec![rights];
 
         let (shown, pins, counted, stopping) =
             (certificates.quic(), certificates.pins(), Arc::<tls::Counts>::default(), hub.stopping.clone());
         let counts = counted.clone();
         let (renewal, ()) = Shard::start("tls", move |ready| tls::watch(certificates, counts, stopping, ready)).await?;
-        shards.push(renewal);
+        helping.push(renewal);
 
         let server = server_config(&config.server, shown).await?;
         let quic_hub = hub.clone();
@@ -124,7 +119,7 @@ impl Relay {
         if let Some(path) = &config.server.unix {
             info!(transport = %"unix", address = %path.display(), "listening");
         }
-        shards.push(quic);
+        let mut serving = vec![quic];
         if !doors.is_empty() {
             let (auth, origin, fetches) = (hub.auth.clone(), hub.origin.clone(), fetches.clone());
             let (protocols, versions) = (config.server.protocols(), config.server.versions);
@@ -133,33 +128,19 @@ impl Relay {
             for (transport, address) in addresses {
                 info!(%transport, %address, "listening");
             }
-            shards.push(web);
+            serving.push(web);
         }
         info!(version = env!("CARGO_PKG_VERSION"), "ready");
-        Ok(Self { shards, shutdown, signals, metrics, auth, certificates: counted, origin, fetches })
+        let drain = Drain::new((serving, helping), shutdown, signals, config.drain_timeout, metrics.clone());
+        Ok(Self { drain, metrics, auth, certificates: counted, origin, fetches })
     }
 
-    /// Serves until a signal, or until a shard fails; then tells every client and ends.
+    /// Serves until a signal, or until a shard fails, and then to the end of the last session. Returns what the process ends with.
     ///
     /// # Errors
     /// Why a shard failed.
-    pub(crate) async fn run(mut self) -> anyhow::Result<()> {
-        let mut shards: FuturesUnordered<_> = self.shards.into_iter().map(Shard::ended).collect();
-        let outcome = tokio::select! {
-            signal = self.signals.next() => {
-                info!(signal, "stopping");
-                Ok(())
-            }
-            Some(ended) = shards.next() => ended.and_then(|()| bail!("a shard ended by itself")),
-        };
-        self.shutdown.begin();
-        tokio::select! {
-            ended = timeout(GRACE, shards.count()) => match ended {
-                Ok(_) => info!("stopped"),
-                Err(_) => warn!(grace = ?GRACE, "stopped before every session had ended"),
-            },
-            signal = self.signals.next() => warn!(signal, "stopped at once"),
-        }
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let outcome = self.drain.run().await;
         for (name, value) in self.metrics.read().into_iter().chain(self.certificates.all()) {
             debug!(name, value, "counted");
         }
@@ -188,7 +169,7 @@ async fn serve_quic(
         connection::over_quic(hub.clone(), viewers.clone(), incoming)
     });
     during(fanout, sessions).await;
-    server.close(0, REASON).await;
+    server.close(Farewell::GoingAway.code().get(), Farewell::GoingAway.reason()).await;
     Ok(())
 }
 

@@ -89,6 +89,27 @@ fn a_relay_that_is_stopped_and_started_again_is_found_over_websocket() {
     starts_again("TERM", Over::WebSocket, 3);
 }
 
+/// A relay with nobody to take its place goes on until its time is over, and is missed no longer than it is away.
+#[test]
+fn a_relay_that_drains_for_nothing_and_starts_again_is_found() {
+    for way in [Over::WebTransport, Over::Quic, Over::WebSocket] {
+        let mut relay = Relay::patient_on_one_port("2s");
+        let (url, args) = way_to(&relay, way);
+        let viewer = watch(&url, args);
+        let mut publisher = publish(&url, args);
+        round(&mut publisher, &viewer, 0);
+        relay.stop();
+        for now in 1..10 {
+            round(&mut publisher, &viewer, now);
+        }
+        publisher.write(lines(10).as_bytes());
+        assert_eq!(relay.ends(), Some(0), "{way:?}");
+        relay.restart("");
+        round(&mut publisher, &viewer, 11);
+        all_of(publisher, viewer, 12);
+    }
+}
+
 #[test]
 fn a_relay_that_dies_is_missed_over_webtransport() {
     starts_again("KILL", Over::WebTransport, 1);

@@ -5,6 +5,7 @@ use crate::{
     lost::{all_of, lines, publish, round, watch},
     program::Program,
     relay::{Over, Relay},
+    way::Way,
 };
 
 #[test]
@@ -92,4 +93,24 @@ fn where_nobody_follows_the_old_place_is_found_again() {
         round(&mut publisher, &viewer, number as u32 + 1);
     }
     all_of(publisher, viewer, 4);
+}
+
+/// Two relays behind one address, which leads to the second from the moment the first is told to end.
+#[test]
+fn a_relay_that_drains_hands_its_clients_to_the_next_and_nobody_misses_anything() {
+    for _ in 0..3 {
+        let [mut old, new] = [(); 2].map(|()| Relay::patient("1m"));
+        let way = Way::to(old.port());
+        let viewer = watch(&way.url(), &[]);
+        let mut publisher = publish(&way.url(), &[]);
+        round(&mut publisher, &viewer, 0);
+        way.turn(new.port());
+        old.stop();
+        for now in 1..20 {
+            round(&mut publisher, &viewer, now);
+        }
+        assert_eq!(old.ends(), Some(0));
+        round(&mut publisher, &viewer, 20);
+        all_of(publisher, viewer, 21);
+    }
 }

@@ -17,10 +17,10 @@ use std::{
 
 use crate::program::PATIENCE;
 
-/// Open to everybody at these paths.
-fn config(address: SocketAddr, socket: &Path, public: &str) -> String {
+/// Open to everybody at these paths. Who is inside has so long to leave.
+fn config(address: SocketAddr, socket: &Path, public: &str, drain_timeout: &str) -> String {
     format!(
-        "[server]\nlisten = \"{address}\"\ntls.generate = \"localhost\"\ntcp.bind = \"127.0.0.1:0\"\nunix.bind = {socket:?}\n\
+        "drain_timeout = {drain_timeout:?}\n[server]\nlisten = \"{address}\"\ntls.generate = \"localhost\"\ntcp.bind = \"127.0.0.1:0\"\nunix.bind = {socket:?}\n\
          [web.http]\nlisten = \"{address}\"\n[auth]\npublic = {public:?}\n"
     )
 }
@@ -60,16 +60,31 @@ impl Relay {
 
     /// Starts one that is open to everybody below `path`, and waits until it listens.
     pub(crate) fn public(path: &str) -> Self {
-        Self::listen((Ipv4Addr::LOCALHOST, 0).into(), path).unwrap_or_else(|log| panic!("{SILENT}\n{log}"))
+        Self::any(path, "0s")
+    }
+
+    /// Starts one that is open to everybody and gives its peers so long to leave, and waits until it listens.
+    pub(crate) fn patient(drain_timeout: &str) -> Self {
+        Self::any("", drain_timeout)
+    }
+
+    fn any(path: &str, drain_timeout: &str) -> Self {
+        let address = (Ipv4Addr::LOCALHOST, 0).into();
+        Self::listen(address, path, drain_timeout).unwrap_or_else(|log| panic!("{SILENT}\n{log}"))
     }
 
     /// Starts one that is open to everybody, on the same number for UDP and TCP, as the documentation has it.
     pub(crate) fn on_one_port() -> Self {
+        Self::patient_on_one_port("0s")
+    }
+
+    /// The same, and gives its peers so long to leave, the first time.
+    pub(crate) fn patient_on_one_port(drain_timeout: &str) -> Self {
         let mut log = String::new();
         // Somebody may take the port after it was found free.
         for _ in 0..5 {
             let port = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap().local_addr().unwrap().port();
-            match Self::listen((Ipv6Addr::UNSPECIFIED, port).into(), "") {
+            match Self::listen((Ipv6Addr::UNSPECIFIED, port).into(), "", drain_timeout) {
                 Ok(relay) => return relay,
                 Err(why) => log = why,
             }
@@ -78,7 +93,7 @@ impl Relay {
     }
 
     /// Starts one at this address, open to everybody below `path`, and waits until it listens. What it said, if it does not.
-    fn listen(address: SocketAddr, path: &str) -> Result<Self, String> {
+    fn listen(address: SocketAddr, path: &str, drain_timeout: &str) -> Result<Self, String> {
         let mut command = Command::new(built(&["moq-relay"]).join("moq-relay"));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("MOQ_") || name == "RUST_LOG" {
@@ -86,7 +101,11 @@ impl Relay {
             }
         }
         let socket = fresh().with_extension("sock");
-        command.arg(file(&config(address, &socket, path))).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .arg(file(&config(address, &socket, path, drain_timeout)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (tell, told) = mpsc::sync_channel(64);
@@ -144,7 +163,7 @@ impl Relay {
         let address = (Ipv6Addr::UNSPECIFIED, self.port()).into();
         let deadline = Instant::now() + PATIENCE;
         *self = loop {
-            match Self::listen(address, path) {
+            match Self::listen(address, path, "0s") {
                 Ok(relay) => break relay,
                 // Somebody else's socket may have the port for a moment.
                 Err(log) => assert!(Instant::now() < deadline, "{SILENT}\n{log}"),
@@ -156,6 +175,11 @@ impl Relay {
     pub(crate) fn end(&mut self, signal: &str) {
         assert!(Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status().unwrap().success());
         self.child.wait().unwrap();
+    }
+
+    /// Waits until it has ended by itself, and returns with what.
+    pub(crate) fn ends(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
     }
 
     /// Asks it to stop.

@@ -46,7 +46,7 @@ impl Keeper {
         Self { files, trusted, fetched, messenger }
     }
 
-    /// Looks after leases, keys and questions until `stopping`. A thread of its own is best. Ready once keys have been fetched, or
+    /// Looks after leases, keys and questions until `stopping` says that all is closed. A thread of its own is best. Ready once keys have been fetched, or
     /// once that has failed: a relay starts although a server is down, and lets nobody in by the keys it does not have.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl Keeper {
             }
         };
         tokio::select! {
-            () = stopping.wait() => Ok(()),
+            () = stopping.closing() => Ok(()),
             () = expire(&auth) => Ok(()),
             ended = reload(&auth, files, &trusted, hangups) => ended,
             () = asking => Ok(()),

@@ -130,6 +130,11 @@ impl Carriers {
         Self { auth, origin, on_air: None, router, upgrades, client: None, servers, stopping, _shutdown: shutdown }
     }
 
+    /// Nobody new comes in any more.
+    pub(super) fn close(&mut self) {
+        self.upgrades.close();
+    }
+
     /// Has one broadcast announced in place of the one before.
     pub(super) fn put_on_air(&mut self, path: Option<Path>) {
         self.on_air = None;

@@ -146,7 +146,11 @@ fn settle_names(table: &mut DeTable<'_>, prefix: &str, place: &Place<'_>, found:
 fn unknown(place: &Place<'_>, span: Range<usize>, table: &str, written: String) -> Box<Fault> {
     let advice = match keys::nearest(&written) {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None if table.is_empty() => format!("the tables are {}", listed(&keys::entries(""))),
+        None if table.is_empty() => {
+            let mut tables = keys::entries("");
+            tables.retain(|entry| !keys::is_leaf(entry));
+            format!("the tables are {}", listed(&tables))
+        }
         None => format!("[{table}] knows {}", listed(&keys::entries(table))),
     };
     place.fault(span, Some(written), "there is no such key".into(), Some(advice))

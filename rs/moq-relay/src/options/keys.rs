@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_table_lists_what_stands_in_it() {
-        assert_eq!(entries(""), ["log", "server", "web", "auth", "publish", "cache"]);
+        assert_eq!(entries(""), ["drain_timeout", "log", "server", "web", "auth", "publish", "cache"]);
         assert_eq!(entries("web.http"), ["listen"]);
     }
 

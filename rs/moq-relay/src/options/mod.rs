@@ -18,7 +18,7 @@ mod tls;
 mod value;
 mod web;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
@@ -89,6 +89,17 @@ impl CommandLine {
 #[derive(clap::Args, Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
+    /// How long clients that are asked to leave are served, after SIGTERM; `0s` asks nobody. After SIGINT, 2s at most.
+    /// Default: `10s`.
+    #[arg(
+        id = "drain_timeout",
+        long = "drain-timeout",
+        env = "MOQ_DRAIN_TIMEOUT",
+        value_name = "TIME",
+        value_parser = humantime::parse_duration
+    )]
+    #[serde(deserialize_with = "value::duration")]
+    pub drain_timeout: Option<Duration>,
     #[command(flatten)]
     pub log: LogOptions,
     #[command(flatten)]
@@ -107,6 +118,7 @@ impl Options {
     /// Lays `self` over `file`: whatever is set here wins.
     fn over(self, file: Self) -> Self {
         Self {
+            drain_timeout: self.drain_timeout.or(file.drain_timeout),
             log: self.log.over(file.log),
             server: self.server.over(file.server),
             web: self.web.over(file.web),

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::{Counts, Store, generated::Turn, store::News};
 use crate::{shutdown::Stopping, watch::looks};
 
-/// Looks after `store` until `stopping`. A thread of its own is best.
+/// Looks after `store` until `stopping` says that all is closed. A thread of its own is best.
 ///
 /// # Errors
 /// When the system lets nobody listen for signals, and when reading panics.
@@ -32,7 +32,7 @@ pub(crate) async fn run(
     let mut looks = looks();
     loop {
         let is_asked = tokio::select! {
-            () = stopping.wait() => return Ok(()),
+            () = stopping.closing() => return Ok(()),
             _ = looks.tick() => false,
             Some(()) = hangups.recv() => true,
             Some(()) = users.recv() => true,

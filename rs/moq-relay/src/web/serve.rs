@@ -95,7 +95,7 @@ pub(crate) struct Listener {
     pub(crate) crowd: Crowd,
 }
 
-/// Serves `router` to everybody who connects, until `stopping`. Answers under way are finished.
+/// Serves `router` to everybody who connects, until `stopping` says that the relay drains. Answers under way are finished.
 pub(crate) async fn serve(listener: Listener, router: Router, limits: Limits, metrics: Metrics, stopping: Stopping) {
     let Listener { socket, secure, crowd } = listener;
     let mut connections = JoinSet::new();
@@ -103,7 +103,7 @@ pub(crate) async fn serve(listener: Listener, router: Router, limits: Limits, me
     loop {
         let accepted = tokio::select! {
             biased;
-            () = stopping.wait() => break,
+            () = stopping.draining() => break,
             Some(_) = connections.join_next() => continue,
             accepted = socket.accept() => accepted,
         };
@@ -129,12 +129,14 @@ pub(crate) async fn serve(listener: Listener, router: Router, limits: Limits, me
                 }
                 warn!(%error, ?pause, "no more connections for a while");
                 tokio::select! {
-                    () = stopping.wait() => break,
+                    () = stopping.draining() => break,
                     () = sleep(pause) => pause = (pause * 2).min(BACKOFF.1),
                 }
             }
         }
     }
+    // Newcomers are refused rather than left waiting, and another relay may listen here.
+    drop(socket);
     while connections.join_next().await.is_some() {}
 }
 
@@ -171,7 +173,7 @@ async fn one(
         return converse(stream, peer, None, router, limits, metrics, stopping).await;
     };
     let shaken = tokio::select! {
-        () = stopping.wait() => return,
+        () = stopping.draining() => return,
         shaken = secure.accept(stream, limits.header_timeout) => shaken,
     };
     match shaken {
@@ -212,7 +214,7 @@ pub(crate) async fn converse<S>(
 
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        () = async { tokio::select! { () = stopping.wait() => {} () = sleep(limits.request_timeout) => {} } } => {
+        () = async { tokio::select! { () = stopping.draining() => {} () = sleep(limits.request_timeout) => {} } } => {
             connection.as_mut().graceful_shutdown();
             timeout(limits.request_timeout, connection).await.unwrap_or(Ok(()))
         }

@@ -17,7 +17,7 @@ use moq_native::{
     backend::qmux::{self, NoCommonProtocol},
     tungstenite::handshake::derive_accept_key,
 };
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::{Peer, Site};
 use crate::{
@@ -44,6 +44,10 @@ impl Arrivals for Upgrades {
         self.0.recv().await
     }
 
+    fn close(&mut self) {
+        self.0.close();
+    }
+
     fn refuse(&self, newcomer: Upgrade) {
         // The client learns it from the connection's end.
         drop(newcomer);
@@ -63,6 +67,8 @@ enum Refusal {
     Protocol(#[from] NoCommonProtocol),
     #[error("no room for another session")]
     Full,
+    #[error("this relay is going away")]
+    Leaving,
 }
 
 impl IntoResponse for Refusal {
@@ -71,7 +77,7 @@ impl IntoResponse for Refusal {
             Self::Malformed(_) | Self::Protocol(_) => StatusCode::BAD_REQUEST,
             Self::Version => StatusCode::UPGRADE_REQUIRED,
             Self::Auth(refused) => refused.status(),
-            Self::Full => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full | Self::Leaving => StatusCode::SERVICE_UNAVAILABLE,
         };
         let spoken = matches!(self, Self::Version).then_some([(header::SEC_WEBSOCKET_VERSION, "13")]);
         (status, spoken.map(AppendHeaders), format!("{self}\n")).into_response()
@@ -102,7 +108,10 @@ async fn accept(site: &Site, sessions: &mpsc::Sender<Upgrade>, request: Request)
     let peer = peer.address;
     let socket = hyper::upgrade::on(Request::from_parts(parts, ()));
     let response = switching(&key, protocol.as_deref());
-    sessions.try_send(Upgrade { socket, protocol, admission, peer }).map_err(|_| Refusal::Full)?;
+    sessions.try_send(Upgrade { socket, protocol, admission, peer }).map_err(|unsent| match unsent {
+        TrySendError::Full(_) => Refusal::Full,
+        TrySendError::Closed(_) => Refusal::Leaving,
+    })?;
     Ok(response)
 }
 

@@ -14,7 +14,7 @@ use moq_lite::{
         route::Route,
         track,
     },
-    session::{Closer, Error, Roles, Session, random_hop},
+    session::{AskedToLeave, Closer, Error, Roles, Session, random_hop},
 };
 use moq_native::{AnyConnection, Client, ClientConfig, ConnectError, tls::Trust};
 use moq_proto::{HopId, Path, Version};
@@ -87,6 +87,8 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 pub(crate) struct Peer {
     pub(crate) version: Version,
     pub(crate) closer: Closer<AnyConnection>,
+    /// Hears when the relay asks it to leave.
+    pub(crate) asked: AskedToLeave,
     origin: Origin,
     budget: Budget,
     session: JoinHandle<Result<(), Error>>,
@@ -129,7 +131,7 @@ impl Peer {
 
     /// The same under this name.
     pub(crate) fn run_as(session: Session<AnyConnection>, hop: HopId) -> Self {
-        let (version, closer) = (session.version(), session.closer());
+        let (version, closer, asked) = (session.version(), session.closer(), session.asked_to_leave());
         let (origin, budget) = (Origin::new(hop), Budget::new(BUDGET));
         let (horizon, root) = (Horizon::new(), Path::root());
         let roles = Roles {
@@ -139,7 +141,7 @@ impl Peer {
             ..Roles::new(hop)
         };
         let session = tokio::task::spawn_local(session.run(roles));
-        Self { version, closer, origin, budget, session }
+        Self { version, closer, asked, origin, budget, session }
     }
 
     /// Announces a broadcast with one track, `video`.

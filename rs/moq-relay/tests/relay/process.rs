@@ -90,9 +90,14 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Starts one and waits until it listens.
+    /// Starts one that closes its sessions as soon as it is told to end, and waits until it listens.
     pub(crate) fn start(config: &str) -> Self {
-        Self::spawn(command().arg(file(config)))
+        Self::patient(config, "0s")
+    }
+
+    /// Starts one that gives its peers so long to leave, and waits until it listens.
+    pub(crate) fn patient(config: &str, drain_timeout: &str) -> Self {
+        Self::spawn(command().arg(file(config)).args(["--drain-timeout", drain_timeout]))
     }
 
     /// Starts this command and waits until it listens.

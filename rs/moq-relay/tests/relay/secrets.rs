@@ -28,7 +28,7 @@ fn no_token_and_no_password_is_ever_logged() {
         with_password(&keys),
         with_password(&decides)
     ));
-    let mut relay = Relay::spawn(command().arg(file(&config)).env("RUST_LOG", "trace"));
+    let mut relay = Relay::spawn(command().arg(file(&config)).args(["--drain-timeout", "0s"]).env("RUST_LOG", "trace"));
     let good = key.sign(&claims("demo")).unwrap();
     let (_, signature) = good.rsplit_once('.').unwrap();
     story(async {

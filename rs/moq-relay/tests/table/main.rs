@@ -14,6 +14,7 @@ mod peer;
 mod process;
 
 mod asked_to_leave;
+mod draining;
 mod lanes;
 mod media;
 mod scenarios;

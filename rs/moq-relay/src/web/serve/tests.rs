@@ -258,7 +258,7 @@ async fn stopping_closes_connections_that_ask_for_nothing() {
             let served = Served::start().await;
             let mut client = served.connect().await;
             ask(&mut client).await;
-            served.shutdown.begin();
+            served.shutdown.drain();
 
             assert_eq!(rest(&mut client).await, "");
             served.server.await.unwrap();
