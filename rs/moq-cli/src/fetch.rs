@@ -67,7 +67,7 @@ impl Options {
             let groups = subscription.insert(track.subscribe(ask));
             fetched = match timeout(left, peer.unless_over(groups.next())).await.unwrap_or(Ok(None))? {
                 Some(group) if group.sequence() == self.group => Ok(group),
-                // Later ones may have overtaken it, and their end the word of where they begin.
+                // A later one may have come first, after which this one is too old to come by itself.
                 _ => peer.unless_over(track.fetch(self.group)).await?,
             };
         }

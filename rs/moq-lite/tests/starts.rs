@@ -10,11 +10,15 @@ use std::time::Duration;
 use bare::{
     Server, everything, hop,
     on_air::{ENDING, OnAir, Viewer, dropped, each_pair, end, start},
-    settle, soon, younger_than,
+    publish, settle, soon, younger_than,
 };
+use bytes::Bytes;
 use moq_lite::{
     model::demand::{self, Ask},
-    testing::pair::story,
+    testing::{
+        memory,
+        pair::{self, story},
+    },
     transport::SendStream as _,
 };
 use moq_proto::{
@@ -258,6 +262,53 @@ async fn viewers_that_are_told_no_start_are_told_of_nothing_left_out() {
             live.send.finish().unwrap();
             assert_eq!(viewer.ends().await, Ok(()), "{version}");
             assert_eq!(viewer.groups(), [1], "{version}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_viewer_hears_of_what_was_taken_back_before_it_arrived() {
+    for version in ENDING {
+        story(async move {
+            let server = Server::new();
+            let video = server.track("video");
+            let silent = memory::Options { acks_unread: false, is_strained: true, ..pair::options(version) };
+            let recent = SubscribeOptions { group_start: Some(VarInt::ZERO), ..younger_than(500) };
+            let mut viewer = Viewer::of(server.join_over(version, silent).await, "room", recent).await;
+            // The second makes the first old; it is when the third begins that this shows.
+            for time in [0, 100, 700] {
+                publish(&video, time);
+                settle().await;
+            }
+            video.finish(None);
+            viewer.hears(&[start(0), end(3)]).await;
+            drop(viewer.peer.bare.accept_uni().await);
+            for sequence in [1, 2] {
+                assert_eq!(viewer.peer.see().await.sequence, sequence, "{version}");
+            }
+            viewer.hears(&[dropped(0, 0)]).await;
+            assert_eq!(viewer.ends().await, Ok(()), "{version}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_went_in_a_datagram_is_not_left_out_and_what_did_not_fit_is() {
+    for version in ENDING {
+        story(async move {
+            let server = Server::new();
+            let video = server.track("video");
+            let mut viewer = Viewer::of(server.join(version).await, "room", from(0)).await;
+            for (sequence, size) in [(0, 10), (1, 5000), (2, 10)] {
+                let payload = Bytes::from(vec![0x55; size]);
+                video.datagram(sequence, 0.try_into().unwrap(), payload, Instant::now().into_std()).unwrap();
+            }
+            settle().await;
+            video.finish(None);
+            viewer.hears(&[start(0), end(3), dropped(1, 1)]).await;
+            assert_eq!(viewer.ends().await, Ok(()), "{version}");
         })
         .await;
     }

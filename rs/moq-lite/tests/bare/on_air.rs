@@ -97,8 +97,11 @@ impl Viewer {
     /// Asks a server for "live" as soon as it has heard of it.
     pub(crate) async fn join(server: &Server, version: Version, options: SubscribeOptions) -> Self {
         server.heard("live").await;
-        let mut peer = server.join(version).await;
-        let (send, recv) = peer.subscribe_to("live", 0, "video", options).await;
+        Self::of(server.join(version).await, "live", options).await
+    }
+
+    pub(crate) async fn of(mut peer: Peer, broadcast: &str, options: SubscribeOptions) -> Self {
+        let (send, recv) = peer.subscribe_to(broadcast, 0, "video", options).await;
         settle().await;
         Self { peer, send, recv, heard: BytesMut::new() }
     }
