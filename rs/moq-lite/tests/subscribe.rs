@@ -147,6 +147,10 @@ async fn groups_that_were_let_go_of_come_once_they_are_wanted_again() {
     let later = SubscribeOptions { group_start: Some(VarInt::from_u32(2)), ..everything() };
     let newest = SubscribeOptions { group_start: Some(VarInt::ZERO), ..younger_than(0) };
     for (version, fewer) in BOUNDED.into_iter().flat_map(|version| [(version, later), (version, newest)]) {
+        // Without times in frames, nobody is as impatient as they say.
+        if fewer == newest && version.dialect().framing == Framing::Sized {
+            continue;
+        }
         story(async move {
             let server = Server::new();
             let (audio, video) = (server.track("audio"), server.track("video"));
