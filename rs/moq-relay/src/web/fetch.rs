@@ -49,6 +49,10 @@ const PROMPT_TIME: Duration = Duration::from_millis(250);
 /// How long a publisher is given to come with its newest group, where an older one is kept that somebody has watched before.
 const NEWS_TIME: Duration = Duration::from_secs(1);
 
+/// How long a frame is waited for in a group that still grows, whatever `wait` says: what is on its way comes within it, and
+/// whether there is more to come nobody knows.
+const FRAME_TIME: Duration = Duration::from_secs(1);
+
 /// First and longest time after which a publisher is asked again for a track that it has refused: nothing tells that it has
 /// made it since.
 const RETRY_TIME: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
@@ -96,9 +100,9 @@ async fn answer(site: &Site, uri: &Uri, headers: &HeaderMap, peer: &Peer) -> Res
             Ok::<_, BrokenOff>(chunk.map(|chunk| (chunk, (found, lease))))
         })),
         Extent::Frame(index) => {
-            let frame = timeout_at(patience + ANSWER_TIME, nth(&mut found.group, index));
+            let frame = timeout_at(patience.max(Instant::now() + FRAME_TIME), nth(&mut found.group, index));
             let frame = unless_over(&mut lease, frame).await.ok_or(Refusal::RightsEnded)?;
-            let frame = frame.map_err(|_| Refusal::Late)??;
+            let frame = frame.map_err(|_| Refusal::NotFound)??;
             lease.carried(frame.len() as u64, 0);
             frame.into()
         }

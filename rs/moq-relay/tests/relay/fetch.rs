@@ -339,6 +339,9 @@ fn a_group_that_the_publisher_has_not_come_to_is_missed_at_once() {
             growing.write_frame("next", None).unwrap();
             let mut latest = Incoming::get(&relay, "/fetch/demo/room/video").await;
             latest.until("next").await;
+            let asked_for_more = Instant::now();
+            assert_eq!(fetch(&relay, "/fetch/demo/room/video?frame=1").await.0, 404, "{version}: a frame to come");
+            assert!(asked_for_more.elapsed() < A_FEW_SECONDS, "{version}: {:?}", asked_for_more.elapsed());
             let viewer = Peer::join(&relay, Over::WebSocket, Version::Lite06, "/demo").await;
             let mut watching = viewer.watch("room").await;
             while soon("the open group", watching.next()).await.unwrap().sequence() < 4 {}
@@ -350,7 +353,10 @@ fn a_group_that_the_publisher_has_not_come_to_is_missed_at_once() {
             assert!(unknown < A_FEW_SECONDS && left < A_FEW_SECONDS, "{version}: {unknown:?}, {left:?}");
 
             let coming = Incoming::get(&relay, "/fetch/demo/room/video?group=5&wait=15s").await;
+            let more = Incoming::get(&relay, "/fetch/demo/room/video?group=4&frame=1&wait=15s").await;
             tokio::time::sleep(2 * A_WHILE).await;
+            growing.write_frame("more", None).unwrap();
+            assert_eq!(more.end().await, whole(200, "more"), "{version}: it is waited for");
             growing.finish();
             room.video.append_group().write_all(["after"]);
             assert_eq!(coming.end().await, whole(200, "after"), "{version}: it is waited for");
