@@ -4,6 +4,7 @@
 
 mod certificates;
 mod client;
+mod framing;
 mod handmade;
 mod http3;
 mod pair;
