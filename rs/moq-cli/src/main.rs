@@ -51,7 +51,7 @@ Examples, with the relay that dev/up starts:
   ffmpeg -re -i film.mp4 -c copy -f flv - | moq import http://localhost:4443 demo/film.hang
 
 URLs: https:// is WebTransport, and WebSocket where UDP does not pass; moqt:// raw QUIC; wss:// and ws:// WebSocket;
-http:// WebTransport to a development relay, whose certificate it asks for. The path of the URL is where PATH begins.
+http:// as https://, to a development relay whose certificate it asks for. The path of the URL is where PATH begins.
 
 Exit status: 0 done, 1 it failed, 2 the command line makes no sense, 3 the relay refused, 4 nothing there.";
 

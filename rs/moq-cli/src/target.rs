@@ -81,7 +81,7 @@ impl Target {
 
     /// Whether a network that drops UDP keeps this from working.
     pub(crate) fn needs_udp(&self) -> bool {
-        matches!(self.0.scheme(), "moqt" | "moql" | "http")
+        matches!(self.0.scheme(), "moqt" | "moql")
     }
 }
 

@@ -6,7 +6,7 @@
 //! | `moqt`, `moql` | raw QUIC |
 //! | `wss`, `ws` | WebSocket, with TLS and without |
 //! | `tcp`, `unix` | qmux in the clear, to a host and port or to the path of a socket |
-//! | `http` | WebTransport with the certificate that `/certificate.sha256` names; for development |
+//! | `http` | as `https`, with the certificate that `/certificate.sha256` names, and no TLS for the WebSocket; for development |
 //!
 //! The path and query of the URL go with the request. Raw QUIC, TCP and Unix sockets have none, so there the session puts them
 //! into its SETUP; for a Unix socket it is the query key `path`, since the URL's own path is the socket's.
@@ -16,15 +16,26 @@ mod pin;
 mod quic;
 mod resolve;
 mod websocket;
+mod wins;
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use http::StatusCode;
 use quinn::crypto::rustls::QuicClientConfig;
-use tokio::time::{sleep, timeout};
+use tokio::{sync::oneshot, time::timeout};
 use tracing::debug;
 use url::Url;
 
+use self::wins::Wins;
 use crate::{
     AnyConnection, ClientConfig, TlsError,
     backend::qmux::BytesError,
@@ -39,7 +50,14 @@ const HTTP1: &str = "http/1.1";
 /// is of any use. What was refused may not have been the relay.
 const AFTER_REFUSAL: Duration = Duration::from_secs(2);
 
-/// Connects to servers. Clones share one UDP socket.
+/// How much longer than a WebSocket that did not wait for it QUIC may take: its cryptography, where a plain WebSocket has none.
+/// Each reconnect without UDP takes so much longer.
+const AFTER_WEBSOCKET: Duration = Duration::from_millis(20);
+
+/// The same where its handshake is done, so that UDP passes: the request and its answer, on a path across the world.
+const AFTER_HANDSHAKE: Duration = Duration::from_millis(500);
+
+/// Connects to servers. Clones share one UDP socket, and what is [remembered](Self::connect) of races.
 #[derive(Clone, Debug)]
 pub struct Client {
     config: Arc<ClientConfig>,
@@ -47,6 +65,7 @@ pub struct Client {
     http3: quinn::ClientConfig,
     raw: quinn::ClientConfig,
     https: Arc<rustls::ClientConfig>,
+    websocket_wins: Arc<Wins>,
 }
 
 /// Why a client could not be set up.
@@ -103,6 +122,9 @@ pub enum ConnectError {
     WebSocket(Box<tokio_tungstenite::tungstenite::Error>),
     #[error("asking for the certificate to pin: {0}")]
     Pin(#[from] PinError),
+    /// An `http` URL has a query, where tokens are, and its host is another machine.
+    #[error("the token in the URL would go in the clear; a ws:// URL says that it may")]
+    InTheClear,
 }
 
 /// Why the fingerprint of a server's certificate is not known.
@@ -136,11 +158,19 @@ impl Client {
             http3: quic_config(&config, tls(&config.trust, &config, &[web_transport_quinn::ALPN])?)?,
             raw: quic_config(&config, tls(&config.trust, &config, &config.protocols)?)?,
             https: Arc::new(tls(&config.trust, &config, &[HTTP1])?),
+            websocket_wins: Arc::default(),
             config: Arc::new(config),
         })
     }
 
     /// Connects to `url`.
+    ///
+    /// Where a WebSocket has won the race for an `https` or `http` URL it starts without
+    /// [delay](ClientConfig::websocket_after) the next time. QUIC is tried beside it, is preferred if it is there at about the
+    /// same time, and has its head start back once it has won. The last 64 hosts and ports are remembered.
+    ///
+    /// The query of an `http` URL may hold a token: it is no part of the request for the certificate, and does not go over a
+    /// WebSocket in the clear, unless the host is this machine.
     ///
     /// # Errors
     /// When the server cannot be found, cannot be trusted, refuses, or takes longer than the configured time. Of two
@@ -149,7 +179,12 @@ impl Client {
     /// # Cancel safety
     /// Dropping the call abandons the attempt.
     pub async fn connect(&self, url: &Url) -> Result<AnyConnection, ConnectError> {
-        if url.scheme() == "https" { self.race(url).await } else { self.in_time(self.by_scheme(url)).await }
+        if !matches!(url.scheme(), "https" | "http") {
+            return self.in_time(self.by_scheme(url)).await;
+        }
+        let connection = self.race(url).await?;
+        self.websocket_wins.settle(url, matches!(connection, AnyConnection::Qmux(_)));
+        Ok(connection)
     }
 
     async fn in_time<T>(&self, attempt: impl Future<Output = Result<T, ConnectError>>) -> Result<T, ConnectError> {
@@ -165,25 +200,35 @@ impl Client {
             "ws" => self.websocket(url, None).await,
             "tcp" => Ok(bytes::tcp(url, &self.config.protocols).await?.into()),
             "unix" => Ok(bytes::unix(url, &self.config.protocols).await?.into()),
-            "http" => {
-                let trust = Trust::Fingerprints(pin::fetch(url).await?);
-                let tls = tls(&trust, &self.config, &[web_transport_quinn::ALPN]).map_err(PinError::from)?;
-                let pinned = quic_config(&self.config, tls).map_err(PinError::from)?;
-                self.web_transport(url, &pinned).await
-            }
             other => Err(ConnectError::Scheme(other.to_owned())),
         }
     }
 
     /// WebTransport, and after a head start a WebSocket beside it: networks that drop UDP leave no other way.
     async fn race(&self, url: &Url) -> Result<AnyConnection, ConnectError> {
-        let web_transport = self.in_time(self.web_transport(url, &self.http3));
+        let is_secure = url.scheme() == "https";
+        let (dials, dialed) = oneshot::channel();
+        let (running, ended) = oneshot::channel::<()>();
+        let is_open = AtomicBool::new(false);
+        let web_transport = self.in_time(async {
+            let _running = running;
+            let config = if is_secure { self.http3.clone() } else { self.pinned(url).await? };
+            // Nobody listens where no WebSocket waits for it.
+            let _ = dials.send(());
+            let connection = quic::dial(&self.endpoint, &config, url).await?;
+            is_open.store(true, Ordering::Relaxed);
+            Ok(quic::web_transport(connection, url, &self.config.protocols).await?.into())
+        });
         let Some(head_start) = self.config.websocket_after else {
             return web_transport.await;
         };
+        let has_won = self.websocket_wins.contain(url);
         let websocket = self.in_time(async {
-            sleep(head_start).await;
-            self.websocket(url, Some(&self.https)).await
+            // A head start is for who runs: not before there is a certificate to believe, nor once QUIC has failed.
+            if dialed.await.is_ok() && !has_won {
+                let _ = timeout(head_start, ended).await;
+            }
+            self.websocket_beside(url, is_secure).await
         });
         tokio::pin!(web_transport, websocket);
         tokio::select! {
@@ -198,6 +243,7 @@ impl Client {
                 }),
             },
             connected = &mut websocket => match connected {
+                Ok(connection) if has_won => Ok(shortly_after(web_transport, &is_open).await.unwrap_or(connection)),
                 Ok(connection) => Ok(connection),
                 Err(error) => {
                     debug!(%error, "WebSocket failed first");
@@ -219,14 +265,36 @@ impl Client {
         connected.map_err(|failed| outcome(limit, failed, error))
     }
 
-    async fn web_transport(&self, url: &Url, config: &quinn::ClientConfig) -> Result<AnyConnection, ConnectError> {
-        let connection = quic::web_transport(&self.endpoint, config, url, &self.config.protocols).await?;
-        Ok(connection.into())
+    /// What QUIC is configured with where the server itself says over plain HTTP which certificate to believe.
+    async fn pinned(&self, url: &Url) -> Result<quinn::ClientConfig, ConnectError> {
+        let trust = Trust::Fingerprints(pin::fetch(url).await?);
+        let tls = tls(&trust, &self.config, &[web_transport_quinn::ALPN]).map_err(PinError::from)?;
+        Ok(quic_config(&self.config, tls).map_err(PinError::from)?)
+    }
+
+    async fn websocket_beside(&self, url: &Url, is_secure: bool) -> Result<AnyConnection, ConnectError> {
+        if is_secure {
+            self.websocket(url, Some(&self.https)).await
+        } else if url.query().is_some_and(|query| !query.is_empty()) && !resolve::is_this_machine(url) {
+            Err(ConnectError::InTheClear)
+        } else {
+            self.websocket(url, None).await
+        }
     }
 
     async fn websocket(&self, url: &Url, tls: Option<&Arc<rustls::ClientConfig>>) -> Result<AnyConnection, ConnectError> {
         Ok(websocket::connect(url, tls, &self.config.protocols).await?.into())
     }
+}
+
+/// QUIC, if it comes a moment after a WebSocket that did not wait for it: so that one is found out about when UDP passes again.
+async fn shortly_after<T>(web_transport: impl Future<Output = Result<T, ConnectError>>, is_open: &AtomicBool) -> Option<T> {
+    tokio::pin!(web_transport);
+    let connected = match timeout(AFTER_WEBSOCKET, &mut web_transport).await {
+        Err(_) if is_open.load(Ordering::Relaxed) => timeout(AFTER_HANDSHAKE, web_transport).await,
+        connected => connected,
+    };
+    connected.ok()?.ok()
 }
 
 /// Whether this may be the answer of an HTTP/3 server that knows nothing of WebTransport, such as a front before the relay.
@@ -242,9 +310,11 @@ fn is_refusal(error: &ConnectError) -> bool {
     matches!(error, ConnectError::Refused(status) if !lacks_web_transport(*status))
 }
 
-/// What two failures come to: what QUIC heard, and where that is nothing, what the WebSocket did.
+/// What two failures come to: what QUIC heard, and where that is nothing, what the WebSocket did. A refusal says more
+/// than a page that is missing.
 fn outcome(limit: Duration, web_transport: ConnectError, websocket: ConnectError) -> ConnectError {
-    if !is_silence(&web_transport) || is_silence(&websocket) {
+    let knows_less = is_silence(&web_transport) || matches!(web_transport, ConnectError::Pin(_)) && is_refusal(&websocket);
+    if !knows_less || is_silence(&websocket) {
         web_transport
     } else if is_refusal(&websocket) {
         websocket

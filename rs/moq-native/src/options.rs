@@ -79,7 +79,8 @@ pub struct ClientConfig {
     pub protocols: Vec<String>,
     /// From the first packet to an accepted connection.
     pub connect_timeout: Duration,
-    /// When a WebSocket joins the race for an `https` URL. `None`: never.
+    /// When a WebSocket joins the race for an `https` or `http` URL, counted from when QUIC is dialled; sooner if that fails
+    /// first, and at once where a WebSocket [has won before](crate::Client::connect). `None`: never.
     pub websocket_after: Option<Duration>,
     pub quic: QuicConfig,
 }

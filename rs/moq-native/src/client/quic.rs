@@ -19,14 +19,12 @@ pub(super) async fn raw(
     Ok(quic::Connection::raw(dial(endpoint, config, url).await?))
 }
 
-/// WebTransport; the session's own protocol is chosen by the server from `protocols`.
+/// WebTransport over a connection of HTTP/3; the session's own protocol is chosen by the server from `protocols`.
 pub(super) async fn web_transport(
-    endpoint: &quinn::Endpoint,
-    config: &quinn::ClientConfig,
+    connection: quinn::Connection,
     url: &Url,
     protocols: &[String],
 ) -> Result<quic::Connection, ConnectError> {
-    let connection = dial(endpoint, config, url).await?;
     let mut url = url.clone();
     url.set_fragment(None);
     // All refused for URLs without a host, and those did not get here; `http` and `https` may stand for each other. A user and a
@@ -37,7 +35,12 @@ pub(super) async fn web_transport(
     Ok(quic::Connection::web_transport(session))
 }
 
-async fn dial(endpoint: &quinn::Endpoint, config: &quinn::ClientConfig, url: &Url) -> Result<quinn::Connection, ConnectError> {
+/// A connection whose handshake is done.
+pub(super) async fn dial(
+    endpoint: &quinn::Endpoint,
+    config: &quinn::ClientConfig,
+    url: &Url,
+) -> Result<quinn::Connection, ConnectError> {
     let host = resolve::host(url)?;
     let port = url.port_or_known_default().unwrap_or(PORT);
     let attempt = async |address| Ok(endpoint.connect_with(config.clone(), address, &host)?.await?);

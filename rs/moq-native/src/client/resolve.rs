@@ -33,6 +33,16 @@ pub(super) fn host(url: &Url) -> Result<String, ConnectError> {
     }
 }
 
+/// Whether what goes to the host of `url` stays on this machine.
+pub(super) fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
 /// Opens a TCP connection to the host of `url`. Nothing that is written waits to be joined by more.
 ///
 /// # Errors
@@ -138,6 +148,23 @@ mod tests {
     #[test]
     fn the_other_family_is_tried_over_quic_before_a_websocket_joins() {
         assert!(QUIC_ATTEMPT_DELAY < crate::ClientConfig::default().websocket_after.unwrap());
+    }
+
+    #[test]
+    fn what_stays_on_this_machine_has_its_name_and_addresses() {
+        for (host, expected) in [
+            ("localhost", true),
+            ("LOCALHOST", true),
+            ("127.1.2.3", true),
+            ("[::1]", true),
+            ("localhost.example", false),
+            ("a.localhost", false),
+            ("10.0.0.1", false),
+            ("0.0.0.0", false),
+            ("[::]", false),
+        ] {
+            assert_eq!(is_this_machine(&format!("http://{host}:4443/").parse().unwrap()), expected, "{host}");
+        }
     }
 
     #[test]
