@@ -13,3 +13,4 @@ mod server;
 mod silence;
 mod stranger;
 mod transports;
+mod vectors;
