@@ -180,9 +180,10 @@ impl Client {
     /// Dropping the call abandons the attempt.
     pub async fn connect(&self, url: &Url) -> Result<AnyConnection, ConnectError> {
         if !matches!(url.scheme(), "https" | "http") {
-            return self.in_time(self.by_scheme(url)).await;
+            return Box::pin(self.in_time(self.by_scheme(url))).await;
         }
-        let connection = self.race(url).await?;
+        // Boxed, for two handshakes side by side are 25 kB that would lie in every future around this one.
+        let connection = Box::pin(self.race(url)).await?;
         self.websocket_wins.settle(url, matches!(connection, AnyConnection::Qmux(_)));
         Ok(connection)
     }
