@@ -3,8 +3,11 @@
 mod ending;
 mod refused;
 
+use std::time::Duration;
+
 use http::StatusCode;
 use moq_native::{AnyConnection, Server};
+use tokio::time::timeout;
 use web_transport_proto::ConnectRequest;
 use web_transport_quinn::Session;
 
@@ -188,6 +191,28 @@ async fn whatever_comes_before_the_control_stream_waits_or_is_put_aside() {
     kept[4].write_all(b"\x54\x00late").await.unwrap();
     kept[4].finish().unwrap();
     assert_eq!(soon(read_to_end(&mut soon(accept_uni(&mut connection)).await)).await.unwrap(), b"late");
+}
+
+#[tokio::test]
+async fn before_the_session_no_more_streams_wait_than_a_stranger_may_open() {
+    let (mut server, _) = endpoints().await;
+    let mut early = Vec::new();
+    let ask = async |client: &mut Handmade| {
+        // With the control stream, sixteen.
+        for _ in 0..15 {
+            let mut stream = client.connection.open_uni().await.unwrap();
+            stream.write_all(b"\x40\x54\x00early").await.unwrap();
+            stream.finish().unwrap();
+            early.push(stream);
+        }
+        client.ask("/room").await;
+    };
+    let (client, incoming) = knock(&mut server, ask).await;
+    assert!(timeout(Duration::ZERO, client.connection.open_uni()).await.is_err(), "one more than may wait");
+    let mut connection = soon(incoming.accept()).await.unwrap();
+    for _ in 0..early.len() {
+        assert_eq!(soon(read_to_end(&mut soon(accept_uni(&mut connection)).await)).await.unwrap(), b"early");
+    }
 }
 
 #[tokio::test]

@@ -31,12 +31,16 @@ impl Lobby {
             let accept = || each(connection, |connection| async move { connection.accept_uni().await });
             loop {
                 let arrived = self.arrivals.poll(cx, accept, Some(Direction::Uni), critical);
+                let is_last = arrived.is_pending();
+                // Kept first: it may have come in one look with the control stream.
+                if let Poll::Ready(stream) = arrived {
+                    self.streams.push_back(stream?);
+                }
                 if let Some(control) = critical.take_control() {
                     return Poll::Ready(Ok(control));
                 }
-                match arrived {
-                    Poll::Ready(stream) => self.streams.push_back(stream?),
-                    Poll::Pending => return Poll::Pending,
+                if is_last {
+                    return Poll::Pending;
                 }
             }
         })
